@@ -1,0 +1,49 @@
+"""The pure-Python twin: the reference for what the C core does, and what serves where the C core cannot be built."""
+
+from measurand.core.pure.lines import Frozen, Layout, format_number, freeze
+from measurand.core.pure.recording import CounterBase, GaugeBase, HistogramBase, SummaryBase
+from measurand.core.pure.series import (
+    Instrument,
+    children,
+    created,
+    define,
+    dropped,
+    exemplars,
+    key,
+    payload,
+    read,
+    root,
+    set_payload,
+    spec,
+    write,
+)
+from measurand.core.pure.timer import Timer, now
+
+implementation = "python"
+
+__all__ = [
+    "CounterBase",
+    "Frozen",
+    "GaugeBase",
+    "HistogramBase",
+    "Instrument",
+    "Layout",
+    "SummaryBase",
+    "Timer",
+    "children",
+    "created",
+    "define",
+    "dropped",
+    "exemplars",
+    "format_number",
+    "freeze",
+    "implementation",
+    "key",
+    "now",
+    "payload",
+    "read",
+    "root",
+    "set_payload",
+    "spec",
+    "write",
+]

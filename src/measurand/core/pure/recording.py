@@ -1,0 +1,248 @@
+"""The four recording instruments.
+
+Why plain ``cells[0] += amount`` is exact between threads: with the interpreter lock, CPython switches threads and runs signal handlers
+only at calls, at function entry and at backward jumps. There is none of these between reading and writing the cell. Builds without the
+interpreter lock take a re-entrant lock instead; within one thread the same argument keeps a signal handler out of the addition.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from math import isnan
+from typing import Any
+
+from measurand import clock
+from measurand.core import support
+from measurand.core.contract import OVERFLOW_VALUE
+from measurand.core.pure.series import Cells, Instrument, Key, new_series, require_labelled_root
+from measurand.core.pure.timer import Timer
+
+_NUMBERS = frozenset({int, float, bool})
+_exclusive = None if getattr(sys, "_is_gil_enabled", lambda: True)() else threading.RLock()
+
+
+class CounterBase(Instrument):
+    """A value that only goes up."""
+
+    __slots__ = ()
+
+    def inc(self, amount: float = 1, exemplar: Mapping[str, str] | None = None) -> None:
+        """Add ``amount`` (0 or more; default 1).
+
+        Args:
+            amount: What to add.
+            exemplar: Labels that identify this event, for example a trace id; shown in OpenMetrics.
+
+        Raises:
+            RecordingError: ``amount`` is negative or NaN, or the exemplar is not valid; an invalid exemplar's amount is still added.
+            LabelError: The metric has labels and this is not one of its series.
+        """
+        if type(amount) not in _NUMBERS:
+            amount = support.real(amount)
+        if not amount >= 0:
+            if self._cells:
+                support.refuse_increment(self._root.spec, amount)
+            support.missing_labels(self._root.spec)
+        try:
+            if _exclusive is None:
+                self._cells[0] += amount
+            else:
+                with _exclusive:
+                    self._cells[0] += amount
+        except IndexError:
+            support.missing_labels(self._root.spec)
+        if exemplar:
+            self._exemplars = {0: support.exemplar(exemplar, float(amount))}
+
+    def reset(self) -> None:
+        """Set the counter to zero, when what it counts has started anew although the process has not.
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+        """
+        if not self._cells:
+            support.missing_labels(self._root.spec)
+        self._cells[0] = 0.0
+        self._created = clock.wall()
+
+
+class GaugeBase(Instrument):
+    """A value that goes up and down."""
+
+    __slots__ = ()
+
+    def inc(self, amount: float = 1) -> None:
+        """Add ``amount`` (default 1).
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+            RuntimeError: The gauge's processes combine by the most recent value, where adding means nothing.
+        """
+        self._add("inc", amount, 1)
+
+    def dec(self, amount: float = 1) -> None:
+        """Subtract ``amount`` (default 1).
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+            RuntimeError: The gauge's processes combine by the most recent value, where subtracting means nothing.
+        """
+        self._add("dec", amount, -1)
+
+    def _add(self, method: str, amount: float, sign: int) -> None:
+        spec = self._root.spec
+        if not spec.additive:
+            support.not_additive(spec, method)
+        if type(amount) not in _NUMBERS:
+            amount = support.real(amount)
+        series = self if spec.expire_after is None else _touch(self)
+        amount *= sign
+        try:
+            if _exclusive is None:
+                series._cells[0] += amount
+            else:
+                with _exclusive:
+                    series._cells[0] += amount
+        except IndexError:
+            support.missing_labels(spec)
+
+    def set(self, value: float) -> None:
+        """Set the gauge to ``value``; anything that ``float()`` takes is accepted.
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+        """
+        if not self._cells:
+            support.missing_labels(self._root.spec)
+        value = float(value)
+        series = self if self._root.spec.expire_after is None else _touch(self)
+        series._cells[0] = value
+
+    def set_to_current_time(self) -> None:
+        """Set the gauge to the current time, in seconds since the Unix epoch."""
+        self.set(clock.wall())
+
+    def replace(self, values: Mapping[Any, float]) -> None:
+        """Make ``values`` the gauge's only series, in one step: a scrape sees the old ones or the new ones, never a part.
+
+        Args:
+            values: Label values to numbers. A key is a tuple of label values in the order of the label names, or the bare value
+                when the metric has one label.
+
+        Raises:
+            LabelError: The metric has no labels, or a key does not fit its label names; nothing has changed then.
+        """
+        require_labelled_root(self)
+        new = support.replacement(self._root.spec, values)
+        old = self._table
+        table: dict[Key, tuple[Instrument, Cells]] = {}
+        for key, value in new.items():
+            series = old[key][0] if key in old else new_series(self, key)
+            table[key] = (series, [value])
+        overflow = table.get((OVERFLOW_VALUE,) * len(self._root.spec.labelnames))
+        self._root.overflow = overflow[0] if overflow else None
+        self._table = table  # what freeze() reads: the one step
+        touched = clock.monotonic()
+        for series, cells in table.values():
+            series._cells = cells
+            series._payload = None
+            series._touched = touched
+
+    def set_function(self, f: Callable[[], float]) -> None:
+        """Take the value from ``f`` at every scrape; what the other methods set is not shown from then on.
+
+        ``f`` may be called from any thread. When it raises or hangs, this series is left out of that scrape.
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+        """
+        if not self._cells:
+            support.missing_labels(self._root.spec)
+        self._payload = f
+
+    def time(self) -> Timer:
+        """Time a block or a function; sets the gauge to the duration in seconds."""
+        return Timer(self, "set")
+
+
+def _touch(gauge: GaugeBase) -> GaugeBase:
+    """The series that now stands for an expiring gauge's labels; back in the table if it had expired."""
+    if gauge._key is not None:
+        gauge = gauge._root.instrument._table.setdefault(gauge._key, (gauge, gauge._cells))[0]  # type: ignore[assignment]
+    gauge._touched = clock.monotonic()
+    return gauge
+
+
+class SummaryBase(Instrument):
+    """The number and the sum of observations."""
+
+    __slots__ = ()
+
+    def observe(self, amount: float) -> None:
+        """Record one observation. NaN is left out, and said once.
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+        """
+        amount = float(amount) if type(amount) in _NUMBERS else support.real(amount)
+        cells = self._cells
+        if not cells:
+            support.missing_labels(self._root.spec)
+        if isnan(amount):
+            return support.ignore_nan(self._root.spec)
+        if _exclusive is None:
+            cells[0] += 1.0
+            cells[1] += amount
+        else:
+            with _exclusive:
+                cells[0] += 1.0
+                cells[1] += amount
+
+    def time(self) -> Timer:
+        """Time a block or a function; observes the duration in seconds."""
+        return Timer(self, "observe")
+
+
+class HistogramBase(Instrument):
+    """Observations counted in buckets, and their sum."""
+
+    __slots__ = ()
+
+    def observe(self, amount: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """Record one observation. NaN is left out, and said once.
+
+        Args:
+            amount: The observed value.
+            exemplar: Labels that identify this event, for example a trace id; shown in OpenMetrics, on the bucket.
+
+        Raises:
+            LabelError: The metric has labels and this is not one of its series.
+            RecordingError: The exemplar is not valid; the observation is still counted.
+        """
+        amount = float(amount) if type(amount) in _NUMBERS else support.real(amount)
+        cells = self._cells
+        if not cells:
+            support.missing_labels(self._root.spec)
+        if isnan(amount):
+            return support.ignore_nan(self._root.spec)
+        bucket = bisect_left(self._root.spec.bounds, amount)
+        if _exclusive is None:
+            cells[bucket] += 1.0
+            cells[-1] += amount
+        else:
+            with _exclusive:
+                cells[bucket] += 1.0
+                cells[-1] += amount
+        if exemplar:
+            checked = support.exemplar(exemplar, amount)
+            if self._exemplars is None:
+                self._exemplars = {}
+            self._exemplars[bucket] = checked
+        return None
+
+    def time(self) -> Timer:
+        """Time a block or a function; observes the duration in seconds."""
+        return Timer(self, "observe")

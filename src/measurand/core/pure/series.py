@@ -1,0 +1,232 @@
+"""Instruments and their tables of series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from measurand import clock
+from measurand.core import support
+from measurand.core.contract import OVERFLOW_VALUE, Exemplar, Spec
+
+if TYPE_CHECKING:
+    from measurand.core.pure.lines import Layout
+
+Cells = list[float]
+Key = tuple[str, ...]
+S = TypeVar("S", bound="Instrument")
+
+
+class _Root:
+    """What all series of one instrument share."""
+
+    __slots__ = ("dropped", "instrument", "overflow", "spec", "warned")
+
+    def __init__(self, instrument: Instrument, spec: Spec) -> None:
+        self.instrument = instrument
+        self.spec = spec
+        self.overflow: Instrument | None = None
+        self.dropped = 0
+        self.warned = False
+
+
+class Instrument:
+    """A root or one of its series; see ``measurand.core.contract``."""
+
+    __slots__ = ("_block", "_cells", "_created", "_exemplars", "_key", "_payload", "_root", "_table", "_touched")
+
+    _root: _Root
+    _key: Key | None  # a child's label values
+    _cells: Any  # a list; () on a root that has labels, so that recording on it raises IndexError
+    _table: dict[Key, tuple[Instrument, Cells]]  # a root's children with their cells; empty elsewhere
+    _exemplars: dict[int, Exemplar] | None
+    _payload: Any
+    _created: float
+    _touched: float
+    _block: tuple[Layout, list[str]] | None
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+        """Return the series with these label values, creating it at its first use.
+
+        Values are given by position, in the order of the label names, or by keyword; each is converted with ``str()``.
+        Keep the returned series when the values are known early: recording on it skips the look-up.
+
+        Raises:
+            LabelError: The metric has no labels, the values do not fit its label names, or this is a series already.
+        """
+        if not labelkwargs:
+            for value in labelvalues:
+                if type(value) is not str:
+                    break
+            else:
+                try:
+                    return self._table[labelvalues][0]  # type: ignore[index,return-value]
+                except KeyError:
+                    pass
+        spec = self._root.spec
+        require_labelled_root(self)
+        key = support.by_keyword(spec, labelvalues, labelkwargs) if labelkwargs else support.by_position(spec, labelvalues)
+        return find_series(self, key)
+
+    def remove(self, *labelvalues: object) -> None:
+        """Drop the series with these label values, if it exists.
+
+        Code that kept the series can go on recording on it, unseen.
+
+        Raises:
+            LabelError: The metric has no labels, or the number of values is not that of its label names.
+        """
+        require_labelled_root(self)
+        drop(self, support.by_position(self._root.spec, labelvalues))
+
+    def remove_by_labels(self, labels: Mapping[str, object]) -> None:
+        """Drop every series whose labels include all of ``labels``; an empty mapping drops nothing.
+
+        Raises:
+            LabelError: The metric has no labels, or not one of these names.
+            TypeError: ``labels`` is not a mapping.
+        """
+        require_labelled_root(self)
+        matches = support.partial_match(self._root.spec, labels)
+        for key in list(self._table):
+            if matches(key):
+                drop(self, key)
+
+    def clear(self) -> None:
+        """Drop every series of a metric with labels; without labels, do nothing."""
+        if self._root.spec.labelnames:
+            require_labelled_root(self)
+            self._root.overflow = None
+            self._table = {}
+
+
+def require_labelled_root(series: Instrument) -> None:
+    if not series._root.spec.labelnames:
+        support.unlabelled(series._root.spec)
+    if series._key is not None:
+        support.chained(series._root.spec, series._key)
+
+
+def define(instrument: Instrument, spec: Spec) -> None:
+    """Make ``instrument`` a root.
+
+    Without label names it gets its cells at once. May be called again: the instrument then starts from nothing.
+    """
+    instrument._root = _Root(instrument, spec)
+    instrument._key = None
+    instrument._table = {}
+    start(instrument)
+    if spec.labelnames:
+        instrument._cells = ()
+
+
+def start(series: Instrument) -> None:
+    series._cells = [0.0] * series._root.spec.width
+    series._exemplars = None
+    series._payload = None
+    series._created = clock.wall()
+    series._touched = clock.monotonic()
+    series._block = None
+
+
+def new_series(instrument: S, key: Key) -> S:
+    series = type(instrument).__new__(type(instrument))
+    series._root = instrument._root
+    series._key = key
+    series._table = {}
+    start(series)
+    support.adopt(series, series._root.spec)
+    return series
+
+
+def find_series(instrument: S, key: Key) -> S:
+    """The child for ``key``, new if need be; the overflow series when the table is full.
+
+    Threads that race for the last place can each get one here, so that this twin may pass the limit by as many.
+    """
+    root, table = instrument._root, instrument._table
+    found = table.get(key)
+    if found is not None:
+        return found[0]  # type: ignore[return-value]
+    limit = root.spec.max_series
+    if limit is not None and len(table) - (root.overflow is not None) >= limit:
+        root.dropped += 1
+        if not root.warned:
+            root.warned = True
+            support.overflowed(root.spec, list(table))
+        overflow = root.overflow
+        if overflow is None:
+            overflow = _insert(instrument, new_series(instrument, (OVERFLOW_VALUE,) * len(root.spec.labelnames)))
+            root.overflow = overflow
+        return overflow  # type: ignore[return-value]
+    return _insert(instrument, new_series(instrument, key))
+
+
+def _insert(instrument: S, series: S) -> S:
+    assert series._key is not None
+    return instrument._table.setdefault(series._key, (series, series._cells))[0]  # type: ignore[return-value]
+
+
+def drop(instrument: Instrument, key: Key) -> None:
+    dropped = instrument._table.pop(key, None)
+    if dropped is not None and dropped[0] is instrument._root.overflow:
+        instrument._root.overflow = None
+
+
+def spec(series: Instrument) -> Spec:
+    """What the series' root was defined with."""
+    return series._root.spec
+
+
+def root(series: Instrument) -> Instrument:
+    """The instrument that was defined; a root is its own."""
+    return series._root.instrument
+
+
+def key(series: Instrument) -> Key | None:
+    """A child's label values; ``None`` for a root."""
+    return series._key
+
+
+def created(series: Instrument) -> float:
+    """When the series came to be or was reset, in seconds since the Unix epoch."""
+    return series._created
+
+
+def children(instrument: Instrument) -> list[Instrument]:
+    """A root's children in the order of their creation, the overflow series included."""
+    return [series for series, _ in list(instrument._table.values())]
+
+
+def dropped(instrument: Instrument) -> int:
+    """How often ``labels()`` was answered with the overflow series."""
+    return instrument._root.dropped
+
+
+def read(series: Instrument) -> tuple[float, ...]:
+    """The cells of one series; empty for a root that has labels."""
+    return tuple(series._cells)
+
+
+def write(series: Instrument, index: int, value: float) -> None:
+    """Set one cell, negative indices counting from the end."""
+    if not series._cells:
+        support.missing_labels(series._root.spec)
+    series._cells[index] = float(value)
+
+
+def payload(series: Instrument) -> Any:
+    """The object attached to a series: a gauge's callback, or what the layer above keeps there."""
+    return series._payload
+
+
+def set_payload(series: Instrument, value: Any) -> None:
+    """Attach an object to a series; ``None`` detaches."""
+    if not series._cells:
+        support.missing_labels(series._root.spec)
+    series._payload = value
+
+
+def exemplars(series: Instrument) -> dict[int, Exemplar]:
+    """The latest exemplar by cell."""
+    return dict(series._exemplars or {})

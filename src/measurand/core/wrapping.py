@@ -1,0 +1,119 @@
+"""Decorators that are right for every kind of function.
+
+:func:`around` gives a function the meaning of a ``with`` block around its body: for a coroutine function around what is awaited, for a generator
+around its whole life from the first item to its end. The result is of the same kind as the function, and keeps its signature, name and documentation.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any, TypeVar, cast
+
+__all__ = ["around"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Enter = Callable[[], Any]
+Leave = Callable[[Any, BaseException | None], Any]
+
+
+def around(fn: F, enter: Enter, leave: Leave) -> F:
+    """Wrap ``fn`` so that each call runs between ``enter()`` and ``leave(token, exception)``.
+
+    Args:
+        fn: A function, coroutine function, generator function, asynchronous generator function, method, ``staticmethod``, ``classmethod``,
+            ``functools.partial`` or any callable object.
+        enter: Called first; what it returns is handed to ``leave``.
+        leave: Called at the end with the token and the exception that left the body, or ``None``. The exception goes on unchanged, whichever it is:
+            cancellation and ``KeyboardInterrupt`` too.
+
+    Returns:
+        A function of the same kind; ``__wrapped__`` is the original.
+    """
+    if isinstance(fn, staticmethod | classmethod):
+        return cast(F, type(fn)(around(fn.__func__, enter, leave)))
+    kind = fn
+    while isinstance(kind, functools.partial):
+        kind = kind.func
+    if not inspect.isroutine(kind) and not inspect.isclass(kind):
+        kind = getattr(kind, "__call__", kind)  # noqa: B004 - the method itself is wanted
+    if inspect.iscoroutinefunction(kind) or inspect.iscoroutinefunction(fn):
+        wrap = _around_coroutine
+    elif inspect.isasyncgenfunction(kind):
+        wrap = _around_async_generator
+    elif inspect.isgeneratorfunction(kind):
+        wrap = _around_generator
+    else:
+        wrap = _around_function
+    return cast(F, functools.wraps(fn)(wrap(fn, enter, leave)))
+
+
+def _around_function(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        token = enter()
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as exc:
+            leave(token, exc)
+            raise
+        leave(token, None)
+        return result
+
+    return call
+
+
+def _around_coroutine(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        token = enter()
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as exc:
+            leave(token, exc)
+            raise
+        leave(token, None)
+        return result
+
+    return call
+
+
+def _around_generator(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        token = enter()
+        try:
+            result = yield from fn(*args, **kwargs)
+        except BaseException as exc:
+            leave(token, None if isinstance(exc, GeneratorExit) else exc)
+            raise
+        leave(token, None)
+        return result
+
+    return call
+
+
+def _around_async_generator(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        token = enter()
+        try:
+            inner = fn(*args, **kwargs)
+            step = inner.__anext__()
+            while True:
+                try:
+                    item = await step
+                except StopAsyncIteration:
+                    break
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await inner.aclose()
+                    raise
+                except BaseException as exc:
+                    step = inner.athrow(exc)
+                else:
+                    step = inner.asend(sent)
+        except BaseException as exc:
+            leave(token, None if isinstance(exc, GeneratorExit) else exc)
+            raise
+        leave(token, None)
+
+    return call

@@ -1,0 +1,79 @@
+"""Every exception that measurand raises.
+
+::
+
+    MeasurandError
+    ├── DefinitionError(ValueError)       a metric cannot be defined as written
+    │   ├── DuplicateTimeseries           another definition already owns the name
+    │   └── RefusedByDomain               the domain's rules exclude the name or a label
+    ├── LabelError(ValueError)            a call names labels that the metric does not have, or leaves some out
+    ├── RecordingError(ValueError)        a value that the instrument cannot record
+    ├── MissingExtra(ImportError)         an optional dependency is not installed; the message names the extra
+    └── AlreadyImported(RuntimeError)     a substitution was asked for after the original had been imported
+
+All of them are also instances of the built-in type that ``prometheus_client`` raises in the same situation, so that code
+written against it catches what it always caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "AlreadyImported",
+    "DefinitionError",
+    "DuplicateTimeseries",
+    "LabelError",
+    "MeasurandError",
+    "MissingExtra",
+    "RecordingError",
+    "RefusedByDomain",
+]
+
+
+class MeasurandError(Exception):
+    """The root of the tree; catch it to catch everything that this package raises."""
+
+
+class DefinitionError(MeasurandError, ValueError):
+    """A metric cannot be defined as written; nothing has been registered."""
+
+
+class DuplicateTimeseries(DefinitionError):
+    """Two definitions claim the same series name in one registry.
+
+    Attributes:
+        duplicates: The series names that both claim.
+    """
+
+    def __init__(self, duplicates: Iterable[str], message: str | None = None) -> None:
+        self.duplicates: set[str] = set(duplicates)
+        super().__init__(message or f"Duplicated timeseries in CollectorRegistry: {self.duplicates}")
+
+
+class RefusedByDomain(DefinitionError):
+    """A domain's rules exclude the metric's name or one of its labels."""
+
+
+class LabelError(MeasurandError, ValueError):
+    """Label names or values do not fit the metric that they were given to."""
+
+
+class RecordingError(MeasurandError, ValueError):
+    """The instrument cannot record this value, for example a counter a negative one."""
+
+
+class MissingExtra(MeasurandError, ImportError):
+    """An optional dependency is needed and not installed.
+
+    Args:
+        package: The distribution that is missing.
+        extra: The extra of ``measurand`` that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; run: pip install 'measurand[{extra}]'")
+
+
+class AlreadyImported(MeasurandError, RuntimeError):
+    """A module was to be replaced, and other code already holds the original."""
