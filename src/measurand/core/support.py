@@ -137,11 +137,10 @@ def replacement(spec: Spec, values: Mapping[Any, Any]) -> dict[tuple[str, ...], 
     for given, value in values.items():
         key = by_position(spec, given if isinstance(given, tuple) else (given,))
         number = float(value)
-        own = len(result) - (overflow in result)
-        if spec.max_series is not None and key not in result and own >= spec.max_series:
+        if spec.max_series is not None and key != overflow and key not in result and len(result) - (overflow in result) >= spec.max_series:
             refused += 1
-            key, number = overflow, result.get(overflow, 0.0) + number
-        result[key] = number
+            key = overflow
+        result[key] = result.get(overflow, 0.0) + number if key == overflow else number
     if refused:
         overflowed(spec, list(result))
     return result

@@ -1,14 +1,17 @@
 """Decorators that are right for every kind of function.
 
-:func:`around` gives a function the meaning of a ``with`` block around its body: for a coroutine function around what is awaited, for a generator
-around its whole life from the first item to its end. The result is of the same kind as the function, and keeps its signature, name and documentation.
+:func:`around` gives a function the meaning of a ``with`` block around its body: for a coroutine function around what is awaited, for a
+generator around its whole life from the first item to its end, for a function made by ``contextlib.contextmanager`` around the block. The
+result is of the same kind as the function, and keeps its signature, name and documentation.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 __all__ = ["around"]
@@ -16,6 +19,10 @@ __all__ = ["around"]
 F = TypeVar("F", bound=Callable[..., Any])
 Enter = Callable[[], Any]
 Leave = Callable[[Any, BaseException | None], Any]
+
+_MAKERS: tuple[Any, ...] = (contextlib.contextmanager, contextlib.asynccontextmanager)
+# What contextlib's decorators return has the same code each time, by which it is known.
+_MAKER_BY_CODE = {maker(len).__code__: maker for maker in _MAKERS}
 
 
 def around(fn: F, enter: Enter, leave: Leave) -> F:
@@ -25,15 +32,17 @@ def around(fn: F, enter: Enter, leave: Leave) -> F:
         fn: A function, coroutine function, generator function, asynchronous generator function, method, ``staticmethod``, ``classmethod``,
             ``functools.partial`` or any callable object.
         enter: Called first; what it returns is handed to ``leave``.
-        leave: Called at the end with the token and the exception that left the body, or ``None``. The exception goes on unchanged, whichever it is:
-            cancellation and ``KeyboardInterrupt`` too.
+        leave: Called at the end with the token and the exception that left the body, or ``None``. The exception goes on unchanged, whichever
+            it is: cancellation and ``KeyboardInterrupt`` too.
 
     Returns:
         A function of the same kind; ``__wrapped__`` is the original.
     """
     if isinstance(fn, staticmethod | classmethod):
         return cast(F, type(fn)(around(fn.__func__, enter, leave)))
-    kind = fn
+    if isinstance(fn, FunctionType) and fn.__code__ in _MAKER_BY_CODE:
+        return cast(F, _MAKER_BY_CODE[fn.__code__](around(cast(Any, fn).__wrapped__, enter, leave)))
+    kind: Any = fn
     while isinstance(kind, functools.partial):
         kind = kind.func
     if not inspect.isroutine(kind) and not inspect.isclass(kind):
@@ -107,7 +116,7 @@ def _around_async_generator(fn: Callable[..., Any], enter: Enter, leave: Leave) 
                 except GeneratorExit:
                     await inner.aclose()
                     raise
-                except BaseException as exc:
+                except BaseException as exc:  # noqa: BLE001 - handed to the generator that is wrapped
                     step = inner.athrow(exc)
                 else:
                     step = inner.asend(sent)

@@ -62,10 +62,12 @@ def freeze(instrument: Instrument) -> Frozen:
     if spec.labelnames:
         entries = list(instrument._table.values())
     elif spec.expire_after is not None and clock.monotonic() - instrument._touched > spec.expire_after:
+        instrument._cells[0] = 0.0
         entries = []
     else:
         entries = [(instrument, instrument._cells)]
-    copies = [tuple(cells) for _, cells in entries]
+    originals = [cells for _, cells in entries]
+    copies = list(map(tuple, originals))  # one call into the interpreter: no other thread runs between two series
     if spec.kind == "histogram":
         copies = [(*accumulate(cells[:-1]), cells[-1]) for cells in copies]
     return Frozen([series for series, _ in entries], copies)
@@ -73,10 +75,12 @@ def freeze(instrument: Instrument) -> Frozen:
 
 def _expire(instrument: Instrument, after: float) -> None:
     limit = clock.monotonic() - after
-    for key, (series, _) in list(instrument._table.items()):
+    for key, (series, cells) in list(instrument._table.items()):
         if series._touched < limit:
+            cells[0] = 0.0  # it starts anew if it comes back; no other thread runs between the comparison and this
             drop(instrument, key)
-            series._cells = [0.0] * len(series._cells)
+            if series._touched >= limit:  # it came back before it was gone
+                instrument._table.setdefault(key, (series, cells))
 
 
 def format_number(value: float) -> str:
@@ -88,9 +92,9 @@ def format_number(value: float) -> str:
         return "NaN"
     if value == inf:
         return "+Inf"
-    whole, point, fraction = text.partition(".")
-    if not point:
+    if "e" in text:
         return text
+    whole, _, fraction = text.partition(".")
     mantissa = f"{whole[0]}.{whole[1:]}{fraction}".rstrip("0.")
     return f"{mantissa}e+{len(whole) - 1:02d}"
 

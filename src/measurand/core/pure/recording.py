@@ -16,7 +16,6 @@ from typing import Any
 
 from measurand import clock
 from measurand.core import support
-from measurand.core.contract import OVERFLOW_VALUE
 from measurand.core.pure.series import Cells, Instrument, Key, new_series, require_labelled_root
 from measurand.core.pure.timer import Timer
 
@@ -142,8 +141,6 @@ class GaugeBase(Instrument):
         for key, value in new.items():
             series = old[key][0] if key in old else new_series(self, key)
             table[key] = (series, [value])
-        overflow = table.get((OVERFLOW_VALUE,) * len(self._root.spec.labelnames))
-        self._root.overflow = overflow[0] if overflow else None
         self._table = table  # what freeze() reads: the one step
         touched = clock.monotonic()
         for series, cells in table.values():
@@ -170,9 +167,11 @@ class GaugeBase(Instrument):
 
 def _touch(gauge: GaugeBase) -> GaugeBase:
     """The series that now stands for an expiring gauge's labels; back in the table if it had expired."""
-    if gauge._key is not None:
-        gauge = gauge._root.instrument._table.setdefault(gauge._key, (gauge, gauge._cells))[0]  # type: ignore[assignment]
-    gauge._touched = clock.monotonic()
+    root = gauge._root
+    gauge._touched = touched = clock.monotonic()  # before the look-up, see lines._expire()
+    if gauge._key is not None and root.instrument._root is root:
+        gauge = root.instrument._table.setdefault(gauge._key, (gauge, gauge._cells))[0]  # type: ignore[assignment]
+        gauge._touched = touched
     return gauge
 
 

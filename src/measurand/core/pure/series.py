@@ -25,7 +25,7 @@ class _Root:
     def __init__(self, instrument: Instrument, spec: Spec) -> None:
         self.instrument = instrument
         self.spec = spec
-        self.overflow: Instrument | None = None
+        self.overflow = (OVERFLOW_VALUE,) * len(spec.labelnames)
         self.dropped = 0
         self.warned = False
 
@@ -96,7 +96,6 @@ class Instrument:
         """Drop every series of a metric with labels; without labels, do nothing."""
         if self._root.spec.labelnames:
             require_labelled_root(self)
-            self._root.overflow = None
             self._table = {}
 
 
@@ -140,7 +139,7 @@ def new_series(instrument: S, key: Key) -> S:
 
 
 def find_series(instrument: S, key: Key) -> S:
-    """The child for ``key``, new if need be; the overflow series when the table is full.
+    """The child for ``key``, new if need be; the overflow series, which has a place of its own, when the table is full.
 
     Threads that race for the last place can each get one here, so that this twin may pass the limit by as many.
     """
@@ -149,28 +148,18 @@ def find_series(instrument: S, key: Key) -> S:
     if found is not None:
         return found[0]  # type: ignore[return-value]
     limit = root.spec.max_series
-    if limit is not None and len(table) - (root.overflow is not None) >= limit:
+    if limit is not None and key != root.overflow and len(table) - (root.overflow in table) >= limit:
         root.dropped += 1
         if not root.warned:
             root.warned = True
             support.overflowed(root.spec, list(table))
-        overflow = root.overflow
-        if overflow is None:
-            overflow = _insert(instrument, new_series(instrument, (OVERFLOW_VALUE,) * len(root.spec.labelnames)))
-            root.overflow = overflow
-        return overflow  # type: ignore[return-value]
-    return _insert(instrument, new_series(instrument, key))
-
-
-def _insert(instrument: S, series: S) -> S:
-    assert series._key is not None
-    return instrument._table.setdefault(series._key, (series, series._cells))[0]  # type: ignore[return-value]
+        return find_series(instrument, root.overflow)
+    series = new_series(instrument, key)
+    return instrument._table.setdefault(key, (series, series._cells))[0]  # type: ignore[return-value]
 
 
 def drop(instrument: Instrument, key: Key) -> None:
-    dropped = instrument._table.pop(key, None)
-    if dropped is not None and dropped[0] is instrument._root.overflow:
-        instrument._root.overflow = None
+    instrument._table.pop(key, None)
 
 
 def spec(series: Instrument) -> Spec:
