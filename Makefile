@@ -1,0 +1,75 @@
+# Everything a contributor runs; `make` alone lists it. Needs Python 3.11 or newer with venv; the rest is installed into .venv.
+
+PYTHON ?= python3
+APP ?= inventory
+ARGS ?=
+TESTS ?= tests
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+VENV := .venv
+PY := $(VENV)/bin/python
+NATIVE := $(wildcard src/measurand/core/native/*.[ch])
+
+.PHONY: help demo test test-native test-pure bench lint types build servers clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo          start examples/\$$(APP) under traffic and print what to open   (APP=$(APP), ARGS=)"
+	@echo "make test          the whole suite on the C core, then what depends on the core on its Python twin"
+	@echo "make test-native   the first half     make test-pure   the second half   (TESTS=tests/metrics ARGS='-k gauge')"
+	@echo "make servers       fetch the real servers that some tests need, where the system has none"
+	@echo "make bench         benchmarks beside the peers; writes benchmarks/RESULTS.md"
+	@echo "make lint types    ruff; mypy --strict"
+	@echo "make build         wheel and sdist in dist/, each tried in an empty environment"
+	@echo "make clean         remove what the above made"
+
+demo: $(VENV)/.with-examples
+	$(PY) -m examples.$(APP).demo $(ARGS)
+
+test: test-native test-pure
+
+test-native: $(VENV)/.with-test
+	$(PY) -m pytest $(TESTS) $(ARGS)
+
+# `once` marks what does not depend on the core, or runs over both twins by itself: see CONTRIBUTING.md.
+test-pure: $(VENV)/.with-test
+	MEASURAND_PURE=1 $(PY) -m pytest -m "not once" $(TESTS) $(ARGS)
+
+servers:
+	.ci/servers
+
+bench: $(VENV)/.with-bench
+	$(PY) -m benchmarks $(ARGS)
+
+lint: $(VENV)/.with-lint
+	$(PY) -m ruff check .
+
+types: $(VENV)/.with-lint
+	$(PY) -m mypy
+
+build: $(VENV)/.with-build
+	PYTHON=$(PY) .ci/build
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info src/measurand/core/_native*.so
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: what has been installed stays until the file that asked for it changes.
+
+$(VENV)/.with-%: $(VENV)/.package
+	$(PY) -m pip install --quiet --group $*
+	@touch $@
+
+$(VENV)/.package: pyproject.toml setup.py $(NATIVE) $(VENV)/.pip
+	$(PY) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "measurand needs Python 3.11 or newer; \`$(PYTHON) --version\` says: $$($(PYTHON) --version 2>&1)"; \
+	  echo "Name another one: make $(or $(MAKECMDGOALS),test) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "\`$(PYTHON)\` cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet 'pip>=25.1'  # the first to install dependency groups
+	@touch $@

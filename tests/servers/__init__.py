@@ -1,0 +1,67 @@
+"""Real servers for tests: private processes on free loopback ports, stopped by process id, awaited by conditions with a deadline.
+
+A pytest plugin; ``tests/conftest.py`` loads it. Fixtures:
+
+``prometheus``
+    Called with a version ("2.42" or "3.5") it returns a running :class:`~tests.servers.prometheus.Prometheus`. Without further arguments
+    that server is shared by the whole session: add targets with its ``scraping(...)``. With jobs, a configuration or flags of
+    its own it belongs to the test.
+``promtool``
+    Called with arguments (and text for its standard input) it runs promtool and returns the completed process.
+
+A server that is not there skips the test, with the command that installs it; with ``MEASURAND_REQUIRE_SERVERS=1`` in the
+environment it fails instead.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.servers.process import require
+from tests.servers.prometheus import Prometheus, binary
+
+__all__ = ["Prometheus", "prometheus", "promtool"]
+
+
+@pytest.fixture(scope="session")
+def _shared_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Prometheus]]:
+    running: dict[str, Prometheus] = {}
+    with ExitStack() as stack:
+
+        def shared(version: str) -> Prometheus:
+            if version not in running:
+                running[version] = stack.enter_context(Prometheus(binary("prometheus", version), tmp_path_factory.mktemp("prometheus")))
+            return running[version]
+
+        yield shared
+
+
+@pytest.fixture
+def prometheus(
+    tmp_path_factory: pytest.TempPathFactory, _shared_prometheus: Callable[[str], Prometheus]
+) -> Iterator[Callable[..., Prometheus]]:
+    """``prometheus(version="2.42", jobs=None, config=None, flags=())`` returns a running server."""
+    with ExitStack() as stack:
+
+        def start(version: str = "2.42", **settings: Any) -> Prometheus:
+            if not settings:
+                return _shared_prometheus(version)
+            return stack.enter_context(Prometheus(binary("prometheus", version), tmp_path_factory.mktemp("prometheus"), **settings))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``promtool(*arguments, input=None, version="2.42")`` runs promtool to its end; its exit code is the caller's to judge."""
+
+    def run(*arguments: str, input: str | None = None, version: str = "2.42") -> subprocess.CompletedProcess[str]:
+        command = [require(binary("promtool", version)), *arguments]
+        return subprocess.run(command, input=input or "", capture_output=True, text=True, timeout=60, check=False)
+
+    return run

@@ -1,0 +1,93 @@
+"""What every real server needs: to be found, started, awaited and stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import pytest
+
+__all__ = ["Missing", "Process", "require", "until"]
+
+T = TypeVar("T")
+INTERVAL = 0.05
+
+
+class Missing(NamedTuple):
+    """A program that this machine does not have, and how to get it."""
+
+    program: str
+    remedy: str
+
+
+def require(found: Path | Missing) -> str:
+    """The program's path; where it is missing the test is skipped, or fails with ``MEASURAND_REQUIRE_SERVERS=1``."""
+    if isinstance(found, Path):
+        return str(found)
+    reason = f"{found.program} is not there; run: {found.remedy}"
+    if os.environ.get("MEASURAND_REQUIRE_SERVERS") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def until(condition: Callable[[], T], what: Callable[[], str], timeout: float = 30.0) -> T:
+    """Ask ``condition`` until its answer is true, and return the answer.
+
+    Args:
+        condition: Asked every 50 ms.
+        what: Says, when it is too late, what was waited for and what there was instead.
+        timeout: Seconds.
+
+    Raises:
+        TimeoutError: The answer was not true in time.
+    """
+    pause = threading.Event()
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {timeout:g} s: {what()}")
+        pause.wait(INTERVAL)
+    return answer
+
+
+class Process:
+    """A server that logs to a file in its own folder, and is stopped by its process id when the ``with`` block ends."""
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self.log_file = folder / "server.log"
+        with self.log_file.open("wb") as output:
+            self._child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+
+    @property
+    def log(self) -> str:
+        """What the server has said so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def said(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+        """Wait for a line of the log and return what matched; a server that ends first is an error that shows its last words."""
+
+        def heard() -> re.Match[str] | None:
+            ended = self._child.poll() is not None
+            match = re.search(pattern, self.log)
+            if ended and not match:
+                raise RuntimeError(f"the server ended with exit code {self._child.returncode}:\n{self.log[-2000:]}")
+            return match
+
+        match = until(heard, lambda: f"no {pattern!r} in the log:\n{self.log[-2000:]}", timeout)
+        assert match is not None
+        return match
+
+    def stop(self) -> None:
+        """End the process, politely at first."""
+        self._child.terminate()
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait(10)

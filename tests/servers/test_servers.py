@@ -1,0 +1,102 @@
+"""The servers do what the tests that use them rely on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from subprocess import CompletedProcess
+from urllib.error import HTTPError
+
+import pytest
+
+from tests.servers import Prometheus
+from tests.servers.process import Missing, Process, require, until
+
+pytestmark = pytest.mark.once
+
+GOOD = b"# HELP visits_total Visits\n# TYPE visits_total counter\nvisits_total 3.0\n"
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = {"/metrics": GOOD, "/broken": b"visits_total three\n"}[self.path.partition("?")[0]]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("version", ["2.42", "3.5"])
+class TestPrometheus:
+    def test_is_the_version_that_was_asked_for(self, prometheus: Callable[..., Prometheus], version: str) -> None:
+        assert prometheus(version).version.startswith(version[:2])
+
+    def test_is_shared_when_nothing_of_its_own_is_asked_for(self, prometheus: Callable[..., Prometheus], version: str) -> None:
+        assert prometheus(version) is prometheus(version)
+
+    def test_scrapes_what_it_is_told_to_while_it_runs(self, prometheus: Callable[..., Prometheus], version: str, page: str) -> None:
+        server = prometheus(version)
+        with server.scraping(f"{page}/metrics") as target:
+            assert (target.health, target.error) == ("up", "")
+            assert server.value(f'visits_total{{job="{target.job}"}}') == 3
+            assert server.wait_for(f'count_over_time(visits_total{{job="{target.job}"}}[1m])', lambda samples: samples[0].value >= 2)
+        until(lambda: target.job not in [each.job for each in server.targets()], lambda: f"still scraped: {server.targets()}")
+
+    def test_says_why_a_scrape_failed(self, prometheus: Callable[..., Prometheus], version: str, page: str) -> None:
+        with prometheus(version).scraping(f"{page}/broken?why=test") as target:
+            assert target.health == "down"
+            assert "three" in target.error
+            assert target.url.endswith("/broken?why=test")
+
+    def test_takes_a_whole_configuration_and_refuses_a_wrong_one(self, prometheus: Callable[..., Prometheus], version: str) -> None:
+        own = prometheus(version, config="global: {scrape_interval: 7s}", flags=["--query.timeout=5s"])
+        assert own is not prometheus(version)
+        assert "scrape_interval: 7s" in own.api("status/config")["yaml"]
+        with pytest.raises(RuntimeError, match="no such section"):
+            prometheus(version, config="no such section: 1")
+        with pytest.raises(HTTPError), own.scraping("http://127.0.0.1:1/metrics", scrape_interval="never"):
+            pytest.fail("a job that the server refuses is not scraped")
+
+
+@pytest.mark.parametrize("version", ["2.42", "3.5"])
+def test_promtool_judges_an_exposition(promtool: Callable[..., CompletedProcess[str]], version: str) -> None:
+    assert promtool("check", "metrics", input=GOOD.decode(), version=version).returncode == 0
+    complaint = promtool("check", "metrics", input="visits three\n", version=version)
+    assert complaint.returncode != 0
+    assert "three" in complaint.stderr
+
+
+def test_a_missing_server_skips_unless_servers_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEASURAND_REQUIRE_SERVERS", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="make servers"):
+        require(Missing("prometheus 9", "make servers"))
+    monkeypatch.setenv("MEASURAND_REQUIRE_SERVERS", "1")
+    with pytest.raises(pytest.fail.Exception, match="make servers"):
+        require(Missing("prometheus 9", "make servers"))
+
+
+def test_a_server_that_ends_early_shows_its_last_words(tmp_path) -> None:
+    process = Process(["sh", "-c", "echo cannot bind; exit 3"], tmp_path)
+    with pytest.raises(RuntimeError, match="exit code 3:\ncannot bind"):
+        process.said("ready")
+    process.stop()
+
+
+def test_waiting_ends_with_what_was_waited_for() -> None:
+    with pytest.raises(TimeoutError, match=r"after 0\.1 s: nothing came"):
+        until(lambda: False, lambda: "nothing came", timeout=0.1)
