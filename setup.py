@@ -11,8 +11,9 @@ from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
+FAILURES = (BaseError, CCompilerError, OSError)  # the compilers' errors are no BaseErrors
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable ABI before 3.15
 STABLE_ABI = not FREE_THREADED and sys.implementation.name == "cpython"
 REQUIRED = os.environ.get("MEASURAND_REQUIRE_NATIVE") == "1"
@@ -33,13 +34,13 @@ class BuildOrFallBack(build_ext):
     def run(self):
         try:
             super().run()
-        except (BaseError, OSError) as reason:
+        except FAILURES as reason:
             self._fall_back(reason)
 
     def build_extension(self, ext):
         try:
             super().build_extension(ext)
-        except (BaseError, OSError) as reason:
+        except FAILURES as reason:
             self._fall_back(reason)
 
     def _fall_back(self, reason):
