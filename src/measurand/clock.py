@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "monotonic", "subscribe", "use", "wall"]
+__all__ = ["Clock", "monotonic", "subscribe", "system_monotonic", "use", "wall"]
 
 
 class Clock(Protocol):
@@ -29,6 +29,9 @@ Follower = Callable[[Clock | None], None]
 
 monotonic: Callable[[], float] = time.perf_counter
 wall: Callable[[], float] = time.time
+
+system_monotonic: Callable[[], float] = time.monotonic
+"""The system's clock, whatever is in use: for deadlines on real threads and sockets, which a replaced clock does not move."""
 
 _current: Clock | None = None
 _followers: list[Follower] = []

@@ -75,6 +75,7 @@ class Spec:
         expire_after: Seconds without a write after which a gauge's series is dropped; ``None`` for never.
         additive: Whether ``inc`` and ``dec`` are allowed (a gauge whose processes combine by the most recent value refuses them).
         adopt: Called with each new child before it becomes visible; ``None`` for nothing.
+        said: Which warnings about this instrument have been given, so that each is given once.
     """
 
     name: str
@@ -87,3 +88,4 @@ class Spec:
     expire_after: float | None = None
     additive: bool = True
     adopt: Callable[[Any], None] | None = field(default=None, compare=False)
+    said: set[str] = field(default_factory=set, init=False, repr=False, compare=False)

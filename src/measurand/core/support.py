@@ -142,13 +142,16 @@ def replacement(spec: Spec, values: Mapping[Any, Any]) -> dict[tuple[str, ...], 
             key = overflow
         result[key] = result.get(overflow, 0.0) + number if key == overflow else number
     if refused:
-        overflowed(spec, list(result))
+        overflowed(spec, [key for key in result if key != overflow])
     return result
 
 
 def overflowed(spec: Spec, keys: Iterable[tuple[str, ...]]) -> None:
-    """Say that a metric reached its limit on series, and which label did it. The twins call this once per root."""
-    distinct = [len(set(column)) for column in zip(*keys, strict=True)]
+    """Say that a metric reached its limit on series, and which label did it; said once."""
+    if "overflowed" in spec.said:
+        return
+    spec.said.add("overflowed")
+    distinct = [len(set(column)) for column in zip(*keys, strict=True)] or [0]  # a limit of 0 is reached without any
     widest = max(range(len(distinct)), key=distinct.__getitem__)
     log.warning(
         "%s has reached its limit of %s series; further label sets are recorded together under %s=%r. "
@@ -188,13 +191,10 @@ def not_additive(spec: Spec, method: str) -> NoReturn:
     raise RuntimeError(f"{method} must not be used with the mostrecent mode: {spec.name} takes its value from whoever set it last; use set()")
 
 
-_nan_said: set[str] = set()
-
-
 def ignore_nan(spec: Spec) -> None:
-    """``observe(nan)``: the value is left out, as no bucket can hold it and the sum would stay NaN; said once per metric."""
-    if spec.name not in _nan_said:
-        _nan_said.add(spec.name)
+    """``observe(nan)``: the value is left out, as no bucket can hold it and the sum would stay NaN; said once."""
+    if "nan" not in spec.said:
+        spec.said.add("nan")
         log.warning("%s.observe(nan) is ignored: NaN has no bucket and would make the sum NaN for ever. Said once.", spec.name)
 
 

@@ -32,8 +32,8 @@ def around(fn: F, enter: Enter, leave: Leave) -> F:
         fn: A function, coroutine function, generator function, asynchronous generator function, method, ``staticmethod``, ``classmethod``,
             ``functools.partial`` or any callable object.
         enter: Called first; what it returns is handed to ``leave``.
-        leave: Called at the end with the token and the exception that left the body, or ``None``. The exception goes on unchanged, whichever
-            it is: cancellation and ``KeyboardInterrupt`` too.
+        leave: Called at the end with the token and the exception that left the body, or ``None``. The exception goes on unchanged,
+            whichever it is: cancellation and ``KeyboardInterrupt`` too.
 
     Returns:
         A function of the same kind; ``__wrapped__`` is the original.

@@ -41,7 +41,7 @@ class Frozen:
 
     def created(self) -> list[float]:
         """Each series' time of creation, in seconds since the Unix epoch."""
-        return [series._created for series in self._series]
+        return [series._born for series in self._series]
 
     def put(self, row: int, value: float) -> None:
         """Set the first number of a row."""
@@ -140,7 +140,7 @@ class Layout:
         else:
             indices = [line[2] for line in self._lines]
             out = [
-                prefix + number(cells[index] if index >= 0 else series._created)
+                prefix + number(cells[index] if index >= 0 else series._born)
                 for series, cells, block in zip(frozen._series, frozen._cells, prefixes, strict=True)
                 for prefix, index in zip(block, indices, strict=True)
             ]
@@ -152,7 +152,7 @@ class Layout:
             known = series._exemplars or {}
             for prefix, (_, _, index, cell) in zip(block, self._lines, strict=True):
                 suffix = exemplar(known[cell]).decode() if cell in known else ""
-                out.append(f"{prefix}{format_number(cells[index] if index >= 0 else series._created)}{suffix}\n")
+                out.append(f"{prefix}{format_number(cells[index] if index >= 0 else series._born)}{suffix}\n")
         return "".join(out).encode()
 
     def _prefixes(self, series: Instrument) -> list[str]:

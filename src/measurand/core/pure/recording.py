@@ -65,7 +65,7 @@ class CounterBase(Instrument):
         if not self._cells:
             support.missing_labels(self._root.spec)
         self._cells[0] = 0.0
-        self._created = clock.wall()
+        self._born = clock.wall()
 
 
 class GaugeBase(Instrument):

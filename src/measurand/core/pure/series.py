@@ -20,20 +20,19 @@ S = TypeVar("S", bound="Instrument")
 class _Root:
     """What all series of one instrument share."""
 
-    __slots__ = ("dropped", "instrument", "overflow", "spec", "warned")
+    __slots__ = ("dropped", "instrument", "overflow", "spec")
 
     def __init__(self, instrument: Instrument, spec: Spec) -> None:
         self.instrument = instrument
         self.spec = spec
         self.overflow = (OVERFLOW_VALUE,) * len(spec.labelnames)
         self.dropped = 0
-        self.warned = False
 
 
 class Instrument:
     """A root or one of its series; see ``measurand.core.contract``."""
 
-    __slots__ = ("_block", "_cells", "_created", "_exemplars", "_key", "_payload", "_root", "_table", "_touched")
+    __slots__ = ("_block", "_cells", "_born", "_exemplars", "_key", "_payload", "_root", "_table", "_touched")
 
     _root: _Root
     _key: Key | None  # a child's label values
@@ -41,7 +40,7 @@ class Instrument:
     _table: dict[Key, tuple[Instrument, Cells]]  # a root's children with their cells; empty elsewhere
     _exemplars: dict[int, Exemplar] | None
     _payload: Any
-    _created: float
+    _born: float
     _touched: float
     _block: tuple[Layout, list[str]] | None
 
@@ -123,7 +122,7 @@ def start(series: Instrument) -> None:
     series._cells = [0.0] * series._root.spec.width
     series._exemplars = None
     series._payload = None
-    series._created = clock.wall()
+    series._born = clock.wall()
     series._touched = clock.monotonic()
     series._block = None
 
@@ -150,9 +149,8 @@ def find_series(instrument: S, key: Key) -> S:
     limit = root.spec.max_series
     if limit is not None and key != root.overflow and len(table) - (root.overflow in table) >= limit:
         root.dropped += 1
-        if not root.warned:
-            root.warned = True
-            support.overflowed(root.spec, list(table))
+        if "overflowed" not in root.spec.said:
+            support.overflowed(root.spec, [known for known in list(table) if known != root.overflow])
         return find_series(instrument, root.overflow)
     series = new_series(instrument, key)
     return instrument._table.setdefault(key, (series, series._cells))[0]  # type: ignore[return-value]
@@ -179,7 +177,7 @@ def key(series: Instrument) -> Key | None:
 
 def created(series: Instrument) -> float:
     """When the series came to be or was reset, in seconds since the Unix epoch."""
-    return series._created
+    return series._born
 
 
 def children(instrument: Instrument) -> list[Instrument]:

@@ -1,0 +1,1 @@
+"""Snapshots as bytes; pure functions without I/O."""

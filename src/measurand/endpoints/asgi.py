@@ -1,0 +1,71 @@
+"""The metrics page as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from measurand.endpoints.page import Response, respond
+from measurand.metrics.domains import REGISTRY
+
+__all__ = ["make_asgi_app"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def make_asgi_app(registry: Any = REGISTRY, disable_compression: bool = False) -> ASGIApp:
+    """Make an ASGI application that serves the metrics of a registry under any path; to be mounted, or served alone.
+
+    The page is made in another thread, so that the event loop goes on. A collector that needs the loop's thread, such as a callback that counts its tasks, is called
+    there. Without asyncio (under trio) everything runs in the calling thread.
+
+    Args:
+        registry: A registry, a domain, or anything with ``collect()``.
+        disable_compression: Never use gzip.
+    """
+
+    async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        query = scope.get("query_string", b"").decode("latin-1")
+        response = await _respond(registry, scope["method"], scope.get("path", ""), query, headers, not disable_compression)
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": response.body})
+
+    return metrics_app
+
+
+async def _respond(registry: Any, method: str, path: str, query: str, headers: dict[str, str], compress: bool) -> Response:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return respond(registry, method, path, query, headers, compress=compress)
+
+    def in_loop(function: Callable[[], Any]) -> Any:
+        async def call() -> Any:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), loop).result()
+
+    return await asyncio.to_thread(respond, registry, method, path, query, headers, compress=compress, call_here=in_loop)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,1 @@
+"""Snapshots delivered to somewhere, one file per destination."""

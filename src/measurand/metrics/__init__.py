@@ -1,0 +1,1 @@
+"""What users declare: instruments, registries, domains, and snapshots of them."""

@@ -1,0 +1,226 @@
+"""From a registry to a snapshot, with every collector kept apart from the others.
+
+Instruments are copied straight from their cells. Code that is not ours (custom collectors, gauge callbacks) runs under a deadline, and what it raises is
+caught: the rest of the snapshot is not affected, the failure is logged once and counted in ``measurand_collect_failures_total{collector, reason}``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from measurand.metrics import foreign
+from measurand.metrics.domains import REGISTRY
+from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry, families_of
+from measurand.metrics.relay import Relay
+from measurand.metrics.sample import Sample
+from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, restricted
+
+__all__ = ["DEADLINE", "Failures", "Gathering", "gather"]
+
+log = logging.getLogger("measurand")
+
+CallHere = Callable[[Callable[[], Any]], Any]
+
+REMEMBERED = 1000
+"""How many failing functions are remembered per registry."""
+
+DEADLINE = 5.0
+"""Seconds that all foreign code of one snapshot may take together; a scrape times out after 10 by default."""
+
+
+class Failures:
+    """What went wrong in one registry's snapshots, by collector and reason ("error", "timeout", "invalid", "duplicate", "refused")."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+
+    def add(self, collector: str, reason: str, error: BaseException | None = None, hint: str = "") -> None:
+        """Count a failure; log it if it is the first of its kind."""
+        seen = self.counts.get((collector, reason), 0)
+        self.counts[collector, reason] = seen + 1
+        if not seen:
+            log.warning(
+                "collecting %s failed (%s)%s; the other metrics are not affected. Further failures are only counted.", collector, reason, hint, exc_info=error
+            )
+
+    def family(self) -> SampleFamily:
+        """The failures as a metric."""
+        name = "measurand_collect_failures"
+        content = [
+            Sample(f"{name}_total", {"collector": collector, "reason": reason}, float(count)) for (collector, reason), count in sorted(self.counts.items())
+        ]
+        return SampleFamily(name, "Metrics left out of a snapshot, by collector and reason", "counter", "", content)
+
+
+class _Job(NamedTuple):
+    """A piece of foreign code, and where its result belongs: a whole slot of families, or one row of the slot's only family."""
+
+    slot: int
+    key: int
+    label: str
+    call: Callable[[], Any]
+    row: int | None = None
+
+
+class _State:
+    """What is remembered of a registry between snapshots."""
+
+    def __init__(self) -> None:
+        self.failures = Failures()
+        self.relay = Relay()
+        self._bound: dict[int, bool] = {}  # code that failed in a helper thread: whether it worked in the caller's
+
+    def bound_to_thread(self, key: int) -> bool:
+        return self._bound.get(key, False)
+
+    def may_be_bound(self, key: int) -> bool:
+        return key not in self._bound
+
+    def remember(self, key: int, bound: bool) -> None:
+        if len(self._bound) >= REMEMBERED:
+            self._bound.clear()
+        self._bound[key] = bound
+
+
+_states: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
+
+
+def _state_of(registry: Any) -> _State:
+    if isinstance(registry, RestrictedRegistry):
+        registry = registry.registry
+    try:
+        return _states.setdefault(registry, _State())
+    except TypeError:  # not weakly referable
+        return _State()
+
+
+class Gathering:
+    """A snapshot, and where to report families that cannot be encoded.
+
+    Attributes:
+        families: The families, each name once.
+        failures: The registry's failures; an encoder adds to them.
+    """
+
+    def __init__(self, families: list[Family], failures: Failures) -> None:
+        self.families = families
+        self.failures = failures
+
+
+def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None = None) -> Gathering:
+    """Take a snapshot of a registry.
+
+    Args:
+        registry: A ``CollectorRegistry``, a restricted one, or any object with ``collect()``.
+        timeout: Seconds that code which is not ours may take in all.
+        call_here: Runs a function where the application's own thread-bound state is (an event loop, for example); code that fails in a helper thread
+            is tried once more through it. Default: the calling thread.
+    """
+    state = _state_of(registry)
+    here = call_here or _call
+    slots: list[list[Family]] = []
+    jobs: list[_Job] = []
+
+    names = registry.names if isinstance(registry, RestrictedRegistry) else None
+    base = registry.registry if isinstance(registry, RestrictedRegistry) else registry
+    if isinstance(base, CollectorRegistry):
+        slots.append(list(base.target_families()))
+        for collector in registry.collectors():
+            slots.append([])
+            label = _label(collector)
+            if not getattr(collector, "is_plain", False):
+                jobs.append(_Job(len(slots) - 1, id(collector), label, partial(base.families, collector)))
+                continue
+            slots[-1] = found = base.families(collector)
+            for family in found:
+                if isinstance(family, CellFamily):
+                    jobs += [_Job(len(slots) - 1, id(call), label, partial(_number, call), row) for row, call in family.frozen.payloads()]
+        if registry is REGISTRY:
+            for collector, read in foreign.readers(REGISTRY):
+                slots.append([])
+                jobs.append(_Job(len(slots) - 1, id(collector), _label(collector), read))
+    else:
+        slots.append([])
+        jobs.append(_Job(0, id(registry), _label(registry), lambda: list(families_of(registry.collect()))))
+
+    _run(jobs, slots, state, timeout, here)
+    families = _distinct([family for slot in slots for family in slot], state.failures)
+    if names is not None:
+        families = [wanted for family in families if (wanted := restricted(family, names)) is not None]
+    return Gathering(families, state.failures)
+
+
+def _run(jobs: list[_Job], slots: list[list[Family]], state: _State, timeout: float, here: CallHere) -> None:
+    free = [job for job in jobs if not state.bound_to_thread(job.key)]
+    outcomes = state.relay.run([(job.key, job.call) for job in free], timeout) if free else []
+    failed_rows: dict[int, list[int]] = {}
+
+    def take(job: _Job, value: Any) -> None:
+        if job.row is None:
+            slots[job.slot] = value
+        else:
+            for family in slots[job.slot]:
+                if isinstance(family, CellFamily):
+                    family.frozen.put(job.row, value)
+
+    def give_up(job: _Job, reason: str, error: BaseException | None = None) -> None:
+        state.failures.add(job.label, reason, error)
+        if job.row is not None:
+            failed_rows.setdefault(job.slot, []).append(job.row)
+
+    def try_here(job: _Job) -> bool:
+        try:
+            take(job, here(job.call))
+        except Exception as error:  # noqa: BLE001 - counted and logged
+            give_up(job, "error", error)
+            return False
+        return True
+
+    for job, outcome in zip(free, outcomes, strict=True):
+        if outcome.late:
+            give_up(job, "timeout")
+        elif outcome.error is None:
+            take(job, outcome.value)
+        elif state.may_be_bound(job.key):
+            state.remember(job.key, bound=try_here(job))
+        else:
+            give_up(job, "error", outcome.error)
+    for job in jobs:
+        if job not in free:
+            try_here(job)
+    for slot, rows in failed_rows.items():
+        for family in slots[slot]:
+            if isinstance(family, CellFamily):
+                family.frozen.drop(rows)
+
+
+def _distinct(families: list[Family], failures: Failures) -> list[Family]:
+    """Each name once: families of one name and type from several collectors are joined, others of that name are left out."""
+    found: dict[str, Family] = {}
+    for family in families:
+        first = found.setdefault(family.name, family)
+        if first is family:
+            continue
+        if first.type == family.type:
+            content = [*first.samples(), *family.samples()]
+            found[family.name] = SampleFamily(first.name, first.documentation, first.type, first.unit, content)
+        else:
+            failures.add(family.name, "duplicate", hint=f": it is collected as a {first.type} and as a {family.type}")
+    return list(found.values())
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    return function()
+
+
+def _number(callback: Callable[[], float]) -> float:
+    return float(callback())
+
+
+def _label(collector: Any) -> str:
+    definition = getattr(collector, "definition", None)
+    return definition.name if definition is not None else type(collector).__qualname__

@@ -1,0 +1,88 @@
+"""What a metric was defined as, and where: the ground for telling a repetition from a conflict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Definition", "Source", "calling_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of a user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def calling_source() -> Source:
+    """The innermost line on the stack that is not this package's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return Source(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _ours(module: str) -> bool:
+    return module == "measurand" or module.startswith("measurand.")
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Definition:
+    """One metric's definition.
+
+    Attributes:
+        name: The family's full name, without a counter's ``_total``.
+        type: The exposed type.
+        documentation: What it means.
+        labelnames: The label names in order.
+        unit: The unit, or an empty string.
+        bounds: A histogram's upper bounds without +Inf.
+        options: Everything else that must agree for two definitions to be the same.
+        given: The parts that the name was built from.
+        source: Where it stands.
+    """
+
+    name: str
+    type: str
+    documentation: str
+    labelnames: tuple[str, ...] = ()
+    unit: str = ""
+    bounds: tuple[float, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: tuple[str, str, str] = ("", "", "")
+    source: Source = field(default_factory=calling_source)
+
+    def differences(self, other: Definition) -> list[str]:
+        """How ``other`` differs, one phrase each; empty if both define the same metric.
+
+        The documentation may change within one file: that is an edit and a reload, not two metrics of one name.
+        """
+        found = []
+        if self.type != other.type:
+            found.append(f"type {self.type} / {other.type}")
+        if self.labelnames != other.labelnames:
+            found.append(f"labels {list(self.labelnames)} / {list(other.labelnames)}")
+        if self.unit != other.unit:
+            found.append(f"unit {self.unit!r} / {other.unit!r}")
+        if self.type != other.type:
+            return found  # the rest follows from that
+        if self.bounds != other.bounds:
+            found.append(f"buckets {self.bounds} / {other.bounds}")
+        for option in sorted({*self.options, *other.options}):
+            mine, theirs = self.options.get(option), other.options.get(option)
+            if mine != theirs:
+                found.append(f"{option} {mine!r} / {theirs!r}")
+        if self.documentation != other.documentation and self.source.file != other.source.file:
+            found.append(f"documentation {self.documentation!r} / {other.documentation!r}")
+        return found
+
+    def series_names(self, suffixes: Mapping[str, tuple[str, ...]]) -> list[str]:
+        """The series names that the metric owns."""
+        return [self.name, *(self.name + suffix for suffix in suffixes.get(self.type, ()))]

@@ -1,0 +1,107 @@
+"""Domains: sets of metrics that must not mix.
+
+A domain is a registry with a name and with rules; a metric that breaks a rule cannot be defined in it. Each domain has its own exposition
+(``generate_latest(domain)``, an endpoint, exporters), which shows no other domain's series::
+
+    OPERATIONAL.refuse(names=["governance_*"])
+    GOVERNANCE = Domain("governance", refuse_names=["http_*", "process_*"], refuse_labels=["user_id"])
+    BREACHES = Counter("governance_breaches_total", "Breaches found", ["rule"], registry=GOVERNANCE)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from measurand.errors import RefusedByDomain
+from measurand.metrics.registry import Collector, CollectorRegistry
+
+__all__ = ["OPERATIONAL", "REGISTRY", "Domain"]
+
+
+class Domain(CollectorRegistry):
+    """A registry with a name and rules.
+
+    Args:
+        name: What the domain is called in messages and configuration.
+        refuse_names: Patterns of metric names that may not be defined here (``*`` and ``?`` as in file names, case-sensitive). They are held against the family's
+            name and against each series' name.
+        refuse_labels: Patterns of label names that its metrics may not have.
+        auto_describe: See ``CollectorRegistry``; on by default, so that the rules also reach custom collectors.
+        target_info: See ``CollectorRegistry``.
+        common_labels: See ``CollectorRegistry``.
+
+    Raises:
+        RefusedByDomain: On definition or registration, when a rule is broken; nothing is registered then.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        refuse_names: Iterable[str] = (),
+        refuse_labels: Iterable[str] = (),
+        auto_describe: bool = True,
+        target_info: Mapping[str, str] | None = None,
+        common_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self._refused_names: list[str] = []
+        self._refused_labels: list[str] = []
+        super().__init__(auto_describe, target_info, common_labels=common_labels)
+        self.refuse(refuse_names, refuse_labels)
+
+    def __repr__(self) -> str:
+        return f"Domain({self.name!r})"
+
+    def refuse(self, names: Iterable[str] = (), labels: Iterable[str] = ()) -> None:
+        """Add rules.
+
+        Raises:
+            RefusedByDomain: A metric that is registered already breaks one of them; the rules are not added then.
+        """
+        names, labels = list(names), list(labels)
+        for collector in self.collectors():
+            self._check(collector, self._names_of[collector], names, labels)
+        self._refused_names += names
+        self._refused_labels += labels
+
+    def refuses(self, name: str, labelnames: Iterable[str] = ()) -> bool:
+        """Whether a series of this name with these labels is against the rules."""
+        return _first_match([name], self._refused_names) is not None or _first_match(labelnames, self._refused_labels) is not None
+
+    def register(self, collector: Collector) -> None:
+        """Add a collector.
+
+        Raises:
+            RefusedByDomain: It breaks one of the domain's rules; nothing has changed.
+            DuplicateTimeseries: It would produce a series that another collector of this domain produces; nothing has changed.
+        """
+        self._check(collector, self._names_produced_by(collector), self._refused_names, self._refused_labels)
+        super().register(collector)
+
+    def _check(self, collector: Any, names: Iterable[str], refused_names: list[str], refused_labels: list[str]) -> None:
+        definition = getattr(collector, "definition", None)
+        where = f" (defined at {definition.source})" if definition is not None else f" (from {type(collector).__qualname__})"
+        broken = _first_match(names, refused_names)
+        if broken is not None:
+            raise RefusedByDomain(f"{broken[0]}{where} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: define it in the domain it belongs to")
+        broken = _first_match(getattr(definition, "labelnames", ()), refused_labels)
+        if broken is not None:
+            raise RefusedByDomain(
+                f"the label {broken[0]!r} of {definition.name}{where} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: leave it out"
+                if definition is not None
+                else f"the label {broken[0]!r} is refused by the domain {self.name!r}"
+            )
+
+
+def _first_match(names: Iterable[str], patterns: list[str]) -> tuple[str, str] | None:
+    return next(((name, pattern) for name in names for pattern in patterns if fnmatchcase(name, pattern)), None)
+
+
+OPERATIONAL = Domain("operational")
+"""The default domain."""
+
+REGISTRY = OPERATIONAL
+"""The default domain under the name that ``prometheus_client`` gives the default registry."""

@@ -1,0 +1,32 @@
+"""Metrics that other libraries registered with the real ``prometheus_client``, read for our exposition.
+
+Nothing is imported for this: if no one else has imported ``prometheus_client``, there is nothing to read.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from measurand.metrics.registry import CollectorRegistry, families_of
+from measurand.metrics.snapshot import Family
+
+__all__ = ["SHARED_MARK", "readers"]
+
+SHARED_MARK = "measurand_shares"
+"""The attribute of the collector by which our metrics appear in the real registry; it is left out here."""
+
+
+def readers(registry: CollectorRegistry) -> list[tuple[Any, Callable[[], list[Family]]]]:
+    """The collectors of the real default registry, each with a function that reads the families whose names ``registry`` does not have itself."""
+    theirs: Any = getattr(sys.modules.get("prometheus_client"), "REGISTRY", None)
+    if theirs is None or isinstance(theirs, CollectorRegistry):
+        return []
+
+    def reader(collector: Any) -> Callable[[], list[Family]]:
+        return lambda: [
+            family.with_labels(registry.common_labels) for family in families_of(collector.collect()) if registry.find(family.name) is None
+        ]
+
+    return [(collector, reader(collector)) for collector in list(getattr(theirs, "_collector_to_names", ())) if not hasattr(collector, SHARED_MARK)]

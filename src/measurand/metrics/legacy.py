@@ -1,0 +1,237 @@
+"""Private names of ``prometheus_client`` that programs and test suites lean on.
+
+Nothing in this package uses them. They read and write the live state, so that ``metric._value.get()``, ``metric._metrics.clear()`` or
+``REGISTRY._names_to_collectors`` do what they always did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import nullcontext
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from measurand import core
+from measurand.core import Exemplar
+from measurand.core.support import missing_labels
+from measurand.metrics.sample import Sample
+
+if TYPE_CHECKING:
+    from measurand.metrics.definition import Definition
+
+__all__ = ["InstrumentPrivates", "RegistryPrivates", "Value"]
+
+
+class Value:
+    """One cell with the face of ``prometheus_client.values.MutexValue``."""
+
+    __slots__ = ("_index", "_series")
+
+    def __init__(self, series: Any, index: int) -> None:
+        self._series = series
+        self._index = index
+
+    def get(self) -> float:
+        """The cell's number."""
+        return core.read(self._series)[self._index]
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        """Set the cell."""
+        core.write(self._series, self._index, value)
+
+    def inc(self, amount: float) -> None:
+        """Add to the cell; not exact between threads, unlike the instrument's own methods."""
+        self.set(self.get() + amount)
+
+    def get_exemplar(self) -> Exemplar | None:
+        """The cell's latest exemplar."""
+        return core.exemplars(self._series).get(self._index)
+
+
+class _SeriesView(MutableMapping[tuple[str, ...], Any]):
+    """A metric's children by label values; taking one out removes it from the metric."""
+
+    def __init__(self, instrument: Any) -> None:
+        self._instrument = instrument
+
+    def _all(self) -> dict[tuple[str, ...], Any]:
+        return {core.key(child) or (): child for child in core.children(self._instrument)}
+
+    def __getitem__(self, key: tuple[str, ...]) -> Any:
+        return self._all()[key]
+
+    def __setitem__(self, key: tuple[str, ...], value: Any) -> None:
+        raise TypeError("series are made by labels(), not by assignment")
+
+    def __delitem__(self, key: tuple[str, ...]) -> None:
+        if key not in self._all():
+            raise KeyError(key)
+        self._instrument.remove(*key)
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(core.children(self._instrument))
+
+    def clear(self) -> None:
+        self._instrument.clear()
+
+    def copy(self) -> dict[tuple[str, ...], Any]:
+        return self._all()
+
+
+class InstrumentPrivates:
+    """The private attributes of an instrument."""
+
+    if TYPE_CHECKING:
+        definition: Definition
+
+    @property
+    def _name(self) -> str:
+        return self.definition.name
+
+    @property
+    def _documentation(self) -> str:
+        return self.definition.documentation
+
+    @property
+    def _unit(self) -> str:
+        return self.definition.unit
+
+    @property
+    def _labelnames(self) -> tuple[str, ...]:
+        return self.definition.labelnames
+
+    @property
+    def _labelvalues(self) -> tuple[str, ...]:
+        return core.key(self) or ()  # type: ignore[arg-type]
+
+    @property
+    def _original_name(self) -> str:
+        return self.definition.given[0]
+
+    @property
+    def _namespace(self) -> str:
+        return self.definition.given[1]
+
+    @property
+    def _subsystem(self) -> str:
+        return self.definition.given[2]
+
+    @property
+    def _kwargs(self) -> dict[str, Any]:
+        return {name: value for name, value in self.definition.options.items() if value is not None}
+
+    @property
+    def _created(self) -> float:
+        return core.created(self)  # type: ignore[arg-type]
+
+    @property
+    def _lock(self) -> Any:
+        return nullcontext()
+
+    @property
+    def _metrics(self) -> _SeriesView:
+        if not self._is_parent():
+            raise AttributeError("_metrics")
+        return _SeriesView(self)
+
+    @property
+    def _value(self) -> Any:
+        self._need_cells("_value")
+        return Value(self, 0)
+
+    def _need_cells(self, name: str) -> None:
+        if self._is_parent():
+            raise AttributeError(f"{name}: {self.definition.name} has labels, its values are with its series")
+
+    def _is_observable(self) -> bool:
+        return not self._is_parent()
+
+    def _raise_if_not_observable(self) -> None:
+        if self._is_parent():
+            missing_labels(core.spec(self))  # type: ignore[arg-type]
+
+    def _is_parent(self) -> bool:
+        return bool(self.definition.labelnames) and core.key(self) is None  # type: ignore[arg-type]
+
+    def _metric_init(self) -> None:
+        for index in range(len(core.read(self))):  # type: ignore[arg-type]
+            core.write(self, index, 0.0)  # type: ignore[arg-type]
+
+    def _get_metric(self) -> Any:
+        return next(iter(self.describe()))  # type: ignore[attr-defined]
+
+    def _samples(self) -> Iterable[Sample]:
+        name = self.definition.name
+        for metric in self.collect():  # type: ignore[attr-defined]
+            for sample in metric.samples:
+                yield sample._replace(name=sample.name.removeprefix(name))
+
+    _child_samples = _multi_samples = _samples
+
+
+class HistogramPrivates(InstrumentPrivates):
+    """What a histogram has besides."""
+
+    @property
+    def _upper_bounds(self) -> list[float]:
+        return [*self.definition.bounds, inf]
+
+    @property
+    def _buckets(self) -> list[Value]:
+        self._need_cells("_buckets")
+        return [Value(self, index) for index in range(len(self.definition.bounds) + 1)]
+
+    @property
+    def _sum(self) -> Value:
+        self._need_cells("_sum")
+        return Value(self, -1)
+
+
+class SummaryPrivates(InstrumentPrivates):
+    """What a summary has besides."""
+
+    @property
+    def _count(self) -> Value:
+        self._need_cells("_count")
+        return Value(self, 0)
+
+    @property
+    def _sum(self) -> Value:
+        self._need_cells("_sum")
+        return Value(self, 1)
+
+
+class RegistryPrivates:
+    """The private attributes of a registry: the very tables that it works on."""
+
+    if TYPE_CHECKING:
+        _names_of: dict[Any, list[str]]
+        _owner_of: dict[str, Any]
+        _nameless: list[Any]
+        _target: Any
+
+    @property
+    def _collector_to_names(self) -> dict[Any, list[str]]:
+        return self._names_of
+
+    @property
+    def _names_to_collectors(self) -> dict[str, Any]:
+        return self._owner_of
+
+    @property
+    def _collectors_without_names(self) -> list[Any]:
+        return self._nameless
+
+    @property
+    def _target_info(self) -> Any:
+        return self._target
+
+    @property
+    def _lock(self) -> Any:
+        return nullcontext()
+
+    def _get_names(self, collector: Any) -> list[str]:
+        return self._names_produced_by(collector)  # type: ignore[attr-defined,no-any-return]

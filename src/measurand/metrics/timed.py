@@ -1,0 +1,144 @@
+"""One timer for everything: :func:`timed`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar, overload
+
+from measurand.core import now, wrapping
+from measurand.errors import DefinitionError, LabelError
+from measurand.metrics.domains import REGISTRY
+from measurand.metrics.instruments import Gauge, Histogram, Summary
+from measurand.metrics.registry import CollectorRegistry
+
+__all__ = ["DEFAULT_NAME", "Timed", "timed"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Target = Histogram | Summary | Gauge
+
+DEFAULT_NAME = "function_duration_seconds"
+"""The histogram of functions that are decorated without a name; its label ``function`` tells them apart."""
+
+STATUS = "status"
+
+
+class Timed:
+    """What :func:`timed` returns: a context manager and a decorator.
+
+    Attributes:
+        duration: Seconds that the last ``with`` block took; ``None`` before its end.
+    """
+
+    def __init__(self, metric: Target, values: Mapping[str, str]) -> None:
+        names = metric.definition.labelnames
+        missing = [name for name in names if name not in values and name != STATUS]
+        unknown = [name for name in values if name not in names]
+        if missing or unknown:
+            raise LabelError(f"timed() needs a value for each label of {metric.definition.name}: expected {list(names)}, got {list(values)}")
+        self._metric = metric
+        self._success = tuple(values.get(name, "success") for name in names)
+        self._failed = tuple(values.get(name, "failed") for name in names)
+        self._start = 0.0
+        self.duration: float | None = None
+
+    def __enter__(self) -> Self:
+        self._start = now()
+        return self
+
+    def __exit__(self, exc_type: object = None, exc: BaseException | None = None, traceback: object = None) -> None:
+        self.duration = self._leave(self._start, exc)
+
+    def _leave(self, start: float, exc: BaseException | None) -> float:
+        duration = max(now() - start, 0.0)
+        metric = self._metric
+        values = self._success if exc is None else self._failed
+        series = metric.labels(*values) if values else metric
+        if isinstance(series, Gauge):
+            series.set(duration)
+        else:
+            series.observe(duration)
+        return duration
+
+    def __call__(self, f: F) -> F:
+        """Decorate ``f``: each call is timed on its own."""
+        return wrapping.around(f, now, self._leave)
+
+
+class _Unnamed:
+    """``timed()`` without a name: the function that it decorates gives the label."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def __call__(self, f: F) -> F:
+        """Decorate ``f``."""
+        plain = f.__func__ if isinstance(f, staticmethod | classmethod) else f
+        name = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', type(plain).__qualname__)}"
+        metric = Histogram.get_or_create(DEFAULT_NAME, "Duration of functions", ["function", STATUS], registry=self._registry)
+        return Timed(metric, {"function": name})(f)
+
+
+@overload
+def timed(target: F) -> F: ...
+@overload
+def timed(target: None = None, *, registry: CollectorRegistry = ...) -> _Unnamed: ...
+@overload
+def timed(
+    target: str | Target, *, labels: Mapping[str, object] | None = ..., documentation: str = ..., registry: CollectorRegistry = ..., **options: Any
+) -> Timed: ...
+def timed(
+    target: Any = None,
+    *,
+    labels: Mapping[str, object] | None = None,
+    documentation: str = "",
+    registry: CollectorRegistry = REGISTRY,
+    **options: Any,
+) -> Any:
+    """Time a block or a function, and tell success from failure.
+
+    ::
+
+        @timed                                         # function_duration_seconds{function="shop.orders.accept", status="success"}
+        async def accept(order): ...
+
+        @timed("import_duration_seconds", labels={"kind": "csv"})
+        def rows(path):
+            yield ...
+
+        with timed(LATENCY) as timer:
+            ...
+        print(timer.duration)
+
+    As a decorator it fits functions, coroutine functions, generators, asynchronous generators, methods, ``staticmethod`` and ``classmethod``; an asynchronous or
+    generating function is timed to its end. Durations are in seconds, from a monotonic clock. Safe from any thread.
+
+    Args:
+        target: A metric (histogram, summary or gauge), the name of a histogram that is made at first use, or nothing.
+        labels: Label values. The label ``status``, with the values ``success`` and ``failed``, is added to a histogram made here, and filled in on a
+            given metric that has it.
+        documentation: What a histogram made here means.
+        registry: Where a histogram made here is exposed.
+        **options: Further options of a histogram made here, such as ``buckets``.
+
+    Returns:
+        A :class:`Timed`, or the decorated function if used as ``@timed``.
+
+    Raises:
+        LabelError: The labels are not those of the metric.
+        DuplicateTimeseries: The name belongs to another metric.
+    """
+    values = {name: str(value) for name, value in (labels or {}).items()}
+    if target is None:
+        if values or options or documentation:
+            raise DefinitionError("timed() with labels or options needs a name: timed('import_duration_seconds', labels={…})")
+        return _Unnamed(registry)
+    if isinstance(target, str):
+        if STATUS in values:
+            raise LabelError(f"timed() fills in the label {STATUS!r} itself; use another name")
+        metric = Histogram.get_or_create(target, documentation or f"Duration of {target}", [*values, STATUS], registry=registry, **options)
+        return Timed(metric, values)
+    if isinstance(target, Histogram | Summary | Gauge):
+        return Timed(target, values)
+    if callable(target) or isinstance(target, staticmethod | classmethod):
+        return _Unnamed(registry)(target)
+    raise TypeError(f"timed() takes a histogram, summary or gauge, or the name of one, not {type(target).__name__}")
