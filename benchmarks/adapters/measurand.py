@@ -1,0 +1,25 @@
+"""measurand on its C core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from benchmarks.adapters import Code
+from benchmarks.adapters._prometheus_style import PrometheusStyle
+
+
+class Library(PrometheusStyle):
+    title = "measurand"
+    distribution = "measurand"
+    order = 0
+    module = "measurand"
+    import_statement = "import measurand"
+    first_counter = "from measurand import Counter; Counter('requests_total', 'Requests')"
+    unlimited: ClassVar = {"max_series": None}
+
+    def timed_by_name(self, function: Callable[[], object]) -> Code:
+        return Code("timed()", {"timed": self.library.timed("work_seconds", registry=self.registry)(function)})
+
+    def timed_coroutine_by_name(self, function: Callable[[], Any]) -> Code:
+        return Code("await timed()", {"timed": self.library.timed("work_seconds", registry=self.registry)(function)}, awaits=True)

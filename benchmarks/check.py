@@ -1,0 +1,182 @@
+"""What a shared machine can hold of the performance: ``python -m benchmarks.check`` ends with 1 if a bound is broken, and says which.
+
+Counts come first, because they do not depend on the weather: what the hot path allocates, what it leaves behind, what eight threads
+lose. Then ratios to prometheus_client in the same process, taken by turns, with bounds at about a third of what the benchmarks show, so
+that only a real loss breaks them. Both cores are checked: the C core here, the pure-Python core in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from types import FunctionType
+from typing import Any
+
+from benchmarks import exposition, hotpath, threads
+from benchmarks.adapters import Code
+from benchmarks.adapters.measurand import Library as Ours
+from benchmarks.adapters.prometheus_client import Library as Theirs
+from benchmarks.memory import resident
+from benchmarks.timing import UNROLLED, measure, runner
+
+HITS = 100_000
+ROUNDS = 5
+
+ALLOCATES_NOTHING = ("inc", "labels_positional", "labels_keyword", "observe", "set")
+LEAVES_NOTHING = (*ALLOCATES_NOTHING, "labels_converted", "time_block", "timed_function", "timed_coroutine")
+
+RATIOS = {  # at least so many times as fast as prometheus_client: (C core, pure-Python core)
+    "inc": (5.0, 0.7),
+    "labels_positional": (8.0, 0.7),
+    "labels_keyword": (9.0, 0.7),
+    "observe": (6.0, 0.7),
+    "time_block": (2.5, 0.7),
+    "timed_function": (4.0, 0.7),
+    "timed_coroutine": (1.5, 0.7),
+}
+SCRAPE = (12.0, 3.0)
+EMPTY_CALLS = 4.0
+BLOCKS, KEPT = 20, 1 << 20  # what the interpreter itself may do meanwhile
+
+Verdict = tuple[str, bool]
+
+
+def on_c_core() -> bool:
+    """Whether measurand runs on its C core in this process."""
+    from measurand import core  # noqa: PLC0415 - chooses the core, so not before it is needed
+
+    return not isinstance(vars(core.CounterBase)["inc"], FunctionType)
+
+
+def statement(library: type[Ours | Theirs], benchmark: str) -> Code:
+    """The library's statement for a benchmark of the hot path."""
+    code: Code = getattr(library(), benchmark)(*hotpath.ARGUMENTS.get(benchmark, ()))
+    return code
+
+
+def repeated(code: Code) -> Callable[[int], Any]:
+    """What runs the statement ``turns * UNROLLED`` times, awaiting or not."""
+    run = runner(code)
+    return (lambda turns: asyncio.run(run(turns))) if code.awaits else run
+
+
+def peak(code: Code) -> int:
+    """How many bytes at most are allocated at any moment while the statement runs a thousand times."""
+    run = repeated(code)
+    run(50)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        run(50)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        run(50)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def allocations() -> Iterator[Verdict]:
+    """The hot path of the C core asks nobody for memory."""
+    idle = peak(Code("pass", {}))
+    for name in ALLOCATES_NOTHING:
+        extra = peak(statement(Ours, name)) - idle
+        yield f"{name} allocates {extra} bytes", extra <= 0
+
+
+def remains() -> Iterator[Verdict]:
+    """Nothing that is recorded on existing series stays in memory."""
+    for name in LEAVES_NOTHING:
+        run = repeated(statement(Ours, name))
+        run(50)
+        gc.collect()
+        size, blocks = resident(), sys.getallocatedblocks()
+        run(HITS // UNROLLED)
+        gc.collect()
+        blocks, size = sys.getallocatedblocks() - blocks, resident() - size
+        yield f"{HITS:,} x {name} leave {blocks} blocks and {size >> 10} KiB behind", blocks <= BLOCKS and size <= KEPT
+
+
+def exact(increments: int) -> Iterator[Verdict]:
+    """Eight threads lose nothing, however often the interpreter switches between them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        figures = threads.run(Ours(), increments) or {}
+    finally:
+        sys.setswitchinterval(before)
+    yield f"{figures['increments']:,.0f} increments by {threads.THREADS} threads: {figures['lost']:,.0f} lost", figures["lost"] == 0
+
+
+def ratios(column: int) -> Iterator[Verdict]:
+    """Recording is so many times as fast as prometheus_client's."""
+    for name, bounds in RATIOS.items():
+        codes = {"ours": statement(Ours, name), "theirs": statement(Theirs, name)}
+        rounds = [measure(codes, 0.01, 2) for _ in range(ROUNDS)]
+        ratio = median(figures["theirs"] / figures["ours"] for figures in rounds)
+        yield f"{name} is {ratio:.1f} times as fast as prometheus_client, at least {bounds[column]:g}", ratio >= bounds[column]
+
+
+def empty_calls() -> Iterator[Verdict]:
+    """An increment costs little more than any call into C."""
+    codes = {"inc": statement(Ours, "inc"), "empty": hotpath.empty_method()}
+    rounds = [measure(codes, 0.01, 2) for _ in range(ROUNDS)]
+    ratio = median(figures["inc"] / figures["empty"] for figures in rounds)
+    yield f"inc takes {ratio:.1f} times an empty C method call, at most {EMPTY_CALLS:g}", ratio <= EMPTY_CALLS
+
+
+def scrapes(column: int) -> Iterator[Verdict]:
+    """Rendering is so many times as fast as prometheus_client's."""
+    settings: dict[str, Any] = {"kind": "counter", "series": 2_000, "repeats": ROUNDS}
+    ours, theirs = exposition.run(Ours(), **settings) or {}, exposition.run(Theirs(), **settings) or {}
+    ratio = theirs["steady"] / ours["steady"]
+    yield (
+        f"the text of 2,000 series takes a {ratio:.1f}th of prometheus_client's time, at most a {SCRAPE[column]:g}th",
+        ratio >= SCRAPE[column],
+    )
+
+
+def verdicts() -> Iterator[Verdict]:
+    """Every check of the core that this process runs on."""
+    if os.environ.get("MEASURAND_PURE") == "1":
+        yield from remains()
+        yield from exact(200_000)
+        yield from ratios(1)
+        yield from scrapes(1)
+        return
+    yield "measurand runs on its C core", on_c_core()
+    yield from allocations()
+    yield from remains()
+    yield from exact(2_000_000)
+    yield from empty_calls()
+    yield from ratios(0)
+    yield from scrapes(0)
+
+
+def main() -> int:
+    """Check, say each verdict, and return the exit code."""
+    pure = os.environ.get("MEASURAND_PURE") == "1"
+    broken = 0
+    for text, kept in verdicts():
+        broken += not kept
+        print(f"{'ok    ' if kept else 'BROKEN'} {'pure Python' if pure else 'C core     '} {text}", flush=True)
+    if not pure:
+        twin = subprocess.run(
+            [sys.executable, "-m", "benchmarks.check"],
+            cwd=Path(__file__).parent.parent,
+            env={**os.environ, "MEASURAND_PURE": "1"},
+            check=False,
+        )
+        broken += twin.returncode != 0
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""What we hold ourselves to: each goal as a figure that can be computed from a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.results import Results
+
+__all__ = ["GOALS", "Goal"]
+
+OURS, PURE, THEIRS, PEER = "measurand", "measurand_pure", "prometheus_client", "pytheus"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One goal.
+
+    Attributes:
+        title: What is measured.
+        value: The figure, or ``None`` if this run did not measure it.
+        limit: What it must reach.
+        at_least: Whether the figure must be at least the limit, rather than at most.
+        unit: What stands after the figure.
+    """
+
+    title: str
+    value: Callable[[Results], float | None]
+    limit: float
+    at_least: bool = True
+    unit: str = " x"
+
+    def met(self, value: float) -> bool:
+        """Whether ``value`` is good enough."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+def _times(benchmark: str, figure: str = "ns", ours: str = OURS, theirs: str = THEIRS) -> Callable[[Results], float | None]:
+    return lambda results: results.ratio(benchmark, theirs, ours, figure)
+
+
+def _slowest_pure_row(results: Results) -> float | None:
+    rows = [
+        *((name, "ns") for name in results.rounds if any(figures and "ns" in figures for figures in results.rounds[name].get(PURE, []))),
+        *((name, "steady") for name in results.rounds if name.startswith(("counters", "histograms"))),
+    ]
+    ratios = [results.ratio(name, THEIRS, PURE, figure) for name, figure in rows]
+    return min((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def _milliseconds(benchmark: str, figure: str) -> Callable[[Results], float | None]:
+    def value(results: Results) -> float | None:
+        seconds = results.typical(benchmark, OURS, figure)
+        return None if seconds is None else seconds * 1e3
+
+    return value
+
+
+GOALS = (
+    Goal("`inc()`, bound child, beside prometheus_client", _times("inc"), 14),
+    Goal(
+        "`inc()`, bound child, beside an empty C method call", lambda r: r.ratio("inc", OURS, OURS, "ns", "baseline"), 1.5, at_least=False
+    ),
+    Goal("`labels(3 positional).inc()` beside prometheus_client", _times("labels_positional"), 25),
+    Goal("`labels(3 by keyword).inc()` beside prometheus_client", _times("labels_keyword"), 28),
+    Goal("`observe()` over 14 buckets beside prometheus_client", _times("observe"), 18),
+    Goal("`with h.time()` beside prometheus_client", _times("time_block"), 8),
+    Goal("timed function beside prometheus_client", _times("timed_function"), 12),
+    Goal("timed coroutine beside prometheus_client (which does not time the await)", _times("timed_coroutine"), 4.5),
+    Goal("pure-Python core, its slowest row beside prometheus_client", _slowest_pure_row, 1),
+    Goal("text of 10k series, beside prometheus_client", _times("counters_10k", "steady"), 40),
+    Goal("text of 10k series, beside pytheus", _times("counters_10k", "steady", theirs=PEER), 12),
+    Goal("text of 10k series, pure-Python core beside prometheus_client", _times("counters_10k", "steady", ours=PURE), 10),
+    Goal("text of 10k series, pure-Python core beside pytheus", _times("counters_10k", "steady", ours=PURE, theirs=PEER), 3),
+    Goal(
+        "100k series scraped without a pause: p99 lateness of another thread",
+        _milliseconds("stall_thread", "p99"),
+        10,
+        at_least=False,
+        unit=" ms",
+    ),
+    Goal(
+        "100k series scraped without a pause: p99 lateness of an event loop",
+        _milliseconds("stall_loop", "p99"),
+        10,
+        at_least=False,
+        unit=" ms",
+    ),
+    Goal("increments lost by 8 threads in 10 million", lambda r: r.worst("threads", OURS, "lost"), 0, at_least=False, unit=""),
+    Goal(
+        "increments lost by 8 threads in 10 million, pure-Python core",
+        lambda r: r.worst("threads", PURE, "lost"),
+        0,
+        at_least=False,
+        unit="",
+    ),
+    Goal("memory of a series, as a share of prometheus_client's", lambda r: r.ratio("memory", OURS, THEIRS, "bytes"), 0.5, at_least=False),
+    Goal("the same after a scrape", lambda r: r.ratio("memory", OURS, THEIRS, "scraped"), 0.5, at_least=False),
+    Goal("`import measurand`", _milliseconds("import", "seconds"), 30, at_least=False, unit=" ms"),
+)

@@ -1,0 +1,79 @@
+"""What a reader has to know before the figures: the words of ``RESULTS.md``."""
+
+from __future__ import annotations
+
+__all__ = ["NOTES", "PREFACE"]
+
+PREFACE = """
+# Benchmarks
+
+Written by `make bench`, not by hand. Benchmarks by the authors of one of the candidates deserve suspicion: here is what these
+measure, how, and where they say little.
+
+## How to read this page
+
+**What is measured.** The cost of recording a number, of rendering the registry, and of having the library in the process at all.
+Every library does the same work through its own documented interface, with the same labels, buckets and values; `_created` series
+are off everywhere, and limits on the number of series are lifted.
+
+**What is not.** Whether any of it matters to you. A service that counts a thousand events a second through prometheus_client's
+`labels().inc()` spends about a thousandth of a core on it; what you notice first is more likely a scrape of many series. Nothing is
+said here about several processes, push exporters or features, and a library that does more per call may be worth its price:
+OpenTelemetry's SDK carries views, exemplars and exchangeable aggregations through every call.
+
+**How.** Each figure comes from a fresh process per library, benchmark and round, and rounds go round the libraries (A B C …,
+A B C …), so that a slow minute of the machine hits all of them. Tables show the **median over the rounds**. A ratio in brackets is
+*this library's figure divided by that of measurand on its C core, in the same round*; then the median of those. 20 x means that
+measurand takes a twentieth. **Below 1 x, measurand loses.** A median of ratios is not the ratio of the medians, so dividing two
+cells gives nearly, not exactly, the number in brackets.
+
+**What noise does.** The machine is a shared virtual one, its clock is not fixed, and nothing is pinned to a core. "This run" says how
+unsteady it was; the last table says how far the rounds lie apart. Trust ratios more than times, large ratios more than small
+ones, and no difference that is smaller than the spread.
+
+**Where it is unfair.** A call that is repeated in a loop finds everything in the processor's caches; this flatters everybody, and the
+smallest code most. Who takes labels as a dictionary pays here for a freedom that the others do not offer. The remarks under each
+table name what else is not quite the same. A dash means that there is no fair equivalent.
+"""
+
+NOTES: dict[str, tuple[str, ...]] = {
+    "hot path": (
+        "Each statement stands 20 times in a loop and uses local names, so that next to nothing but the call is measured. The cyclic "
+        "garbage collector is off meanwhile, which favours those who allocate. Within a process the fastest of five loops counts: "
+        "something else can only delay it.",
+        "The empty C method is `float.conjugate()`: no argument, one type check, and it returns its own object. No other built-in "
+        "method of the standard library that was tried is called faster, so this is the interpreter's own price for a call into C.",
+        "Where labels are literals, the strings are the same objects in each turn, and a look-up finds them by identity. In the row "
+        "with 1,000 series they are equal, not identical, and the series lie all over the memory.",
+        "Nothing is subtracted: the figure of a timed function contains the call of the function itself, which stands below it.",
+        "`timed(name)` is measurand's own: it makes the histogram, and labels each call with success or failure.",
+    ),
+    "threads": (
+        "The threads take turns on the interpreter lock (every 5 ms, the default). So this is not about parallelism but about what "
+        "contention costs, and whether the count is right.",
+    ),
+    "exposition": (
+        "All numbers change between two scrapes. measurand keeps the fixed part of each line from its first scrape on (see memory, "
+        "below): hence the difference between the first and the further ones. The garbage collector is on, as in a service. HTTP and "
+        "compression are not included.",
+        "The texts hold the same series (their lines are counted).",
+    ),
+    "stall": (
+        "A tick's lateness is the time from when it should have run to when it ran; each tick that falls into a stall counts. A "
+        "thread that scrapes without any pause is the worst case: a real Prometheus asks every 15 s or so, and the figures hold while "
+        "the scrape lasts.",
+        "A thread that runs Python code is asked for the interpreter lock after 5 ms: who renders in Python keeps others waiting for "
+        "as long, time and again. C code that does not give the lock back keeps it to its end.",
+        "The loop is one whose scrapes are rendered in another thread. An application that renders in the loop itself stops it for "
+        "the whole scrape.",
+    ),
+    "memory": (
+        "The growth of the resident set over 100,000 series, divided by their number; `tracemalloc` does not see what C code "
+        "allocates. Label values are new strings: who keeps the objects pays for them here, though in a service others may hold them "
+        "anyway.",
+    ),
+    "import": (
+        "Wall time of a fresh interpreter (`python -I -c …`) less that of a bare one in the same round; byte code and files are cached.",
+        "Packages that load lazily pay at first use: hence the second row.",
+    ),
+}

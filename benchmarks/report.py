@@ -1,0 +1,236 @@
+"""A run as a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.goals import GOALS, OURS
+from benchmarks.preface import NOTES, PREFACE
+from benchmarks.results import Results
+
+__all__ = ["render"]
+
+DASH = "–"
+
+
+def nanoseconds(value: float) -> str:
+    """Nanoseconds in a readable unit."""
+    return seconds(value / 1e9)
+
+
+def seconds(value: float) -> str:
+    """Seconds in a readable unit, with three digits."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= scale:
+            return f"{digits(value / scale)} {unit}"
+    return f"{digits(value * 1e9)} ns"
+
+
+def digits(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def plain(value: float) -> str:
+    """A whole number."""
+    return f"{value:,.0f}"
+
+
+def lost(value: float) -> str:
+    """How many increments were lost."""
+    return f"**lost {value:,.0f}**" if value else "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        title: What stands in the first column.
+        benchmark: Whose figure it shows.
+        figure: Which figure.
+        show: How the figure is written.
+        ratio: Whether the ratio to measurand's figure is written behind it.
+        more_is_better: Whether the ratio is that of measurand's figure to this one instead.
+        worst: Whether the greatest of the rounds is shown instead of the median.
+    """
+
+    title: str
+    benchmark: str
+    figure: str = "ns"
+    show: Callable[[float], str] = nanoseconds
+    ratio: bool = True
+    more_is_better: bool = False
+    worst: bool = False
+
+    def cell(self, results: Results, library: str) -> str:
+        """The cell of one library."""
+        value = (results.worst if self.worst else results.typical)(self.benchmark, library, self.figure)
+        if value is None:
+            return "failed" if results.failed(self.benchmark, library) else DASH
+        above, below = (OURS, library) if self.more_is_better else (library, OURS)
+        ratio = results.ratio(self.benchmark, above, below, self.figure) if self.ratio and library != OURS else None
+        return self.show(value) + (f" ({digits(ratio)} x)" if ratio is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and what has to be said about it."""
+
+    title: str
+    key: str
+    rows: tuple[Row, ...]
+
+
+def _scrapes(benchmark: str, what: str) -> tuple[Row, ...]:
+    return (
+        Row(f"{what}: first scrape", benchmark, "first", seconds),
+        Row(f"{what}: each further one", benchmark, "steady", seconds),
+        Row(f"{what}: size, bytes", benchmark, "bytes", plain, ratio=False),
+    )
+
+
+def _late(benchmark: str, what: str) -> tuple[Row, ...]:
+    return (
+        Row(f"{what}: median", benchmark, "p50", seconds),
+        Row(f"{what}: p99", benchmark, "p99", seconds),
+        Row(f"{what}: worst of all rounds", benchmark, "max", seconds, ratio=False, worst=True),
+        Row(f"{what}: p99 while nobody scrapes", benchmark, "idle_p99", seconds, ratio=False),
+        Row(f"{what}: scrapes in that time", benchmark, "scrapes", plain, ratio=False),
+    )
+
+
+TABLES = (
+    Table(
+        "One recording, one thread",
+        "hot path",
+        (
+            Row("`child.inc()`", "inc"),
+            Row("an empty C method call, beside it", "inc", "baseline", ratio=False),
+            Row("`labels(3 positional).inc()`", "labels_positional"),
+            Row("`labels(3 by keyword).inc()`", "labels_keyword"),
+            Row("`labels(…)` with an `int` among the values", "labels_converted"),
+            Row("`labels(…)` going round 1,000 series", "labels_many"),
+            Row("`histogram.observe(0.3)`, 14 buckets", "observe"),
+            Row("`gauge.set(42.5)`", "set"),
+            Row("`with histogram.time(): pass`", "time_block"),
+            Row("a timed function", "timed_function"),
+            Row("the same function, not timed", "timed_function", "baseline", ratio=False),
+            Row("a timed coroutine, awaited", "timed_coroutine"),
+            Row("the same coroutine, not timed", "timed_coroutine", "baseline", ratio=False),
+            Row("a function under `timed(name)`", "timed_by_name"),
+            Row("a coroutine under `timed(name)`", "timed_coroutine_by_name"),
+        ),
+    ),
+    Table(
+        "Eight threads, one counter",
+        "threads",
+        (
+            Row("increments, millions a second, all threads together", "threads", "millions", digits, more_is_better=True),
+            Row("after how many increments", "threads", "increments", plain, ratio=False),
+            Row("the counter is (worst round)", "threads", "lost", lost, ratio=False, worst=True),
+        ),
+    ),
+    Table(
+        "Rendering the registry as text",
+        "exposition",
+        (
+            *_scrapes("counters_1k", "1,000 counters of 3 labels"),
+            *_scrapes("counters_10k", "10,000"),
+            *_scrapes("counters_100k", "100,000"),
+            *_scrapes("histograms_1k", "1,000 histograms of 14 buckets"),
+        ),
+    ),
+    Table(
+        "How late others run while 100,000 series are scraped without a pause",
+        "stall",
+        (*_late("stall_thread", "a thread, every ms"), *_late("stall_loop", "an asyncio loop, every ms")),
+    ),
+    Table(
+        "Memory of a series of a counter with 3 labels",
+        "memory",
+        (
+            Row("bytes, once made", "memory", "bytes", plain),
+            Row("bytes, after a scrape", "memory", "scraped", plain),
+        ),
+    ),
+    Table(
+        "Import",
+        "import",
+        (
+            Row("importing the package", "import", "seconds", seconds),
+            Row("importing it and defining a first counter", "import_first_counter", "seconds", seconds),
+            Row("a bare interpreter, beside it", "import", "bare", seconds, ratio=False),
+        ),
+    ),
+)
+
+
+def render(results: Results) -> str:
+    """The whole page."""
+    machine = results.machine
+    facts = [
+        f"- **When and how:** {machine['date']}, a {machine['mode']} run of {machine['duration']}.",
+        f"- **Machine:** {machine['processor']}; {machine['system']}.",
+        f"- **Interpreter:** {machine['interpreter']}.",
+        "- **Libraries:** " + ", ".join(f"{results.titles[name]} {version}" for name, version in results.versions.items()) + ".",
+        f"- **Noise:** {machine['noise']}.",
+    ]
+    parts = [PREFACE.strip(), "## This run\n\n" + "\n".join(facts)]
+    for table in TABLES:
+        rows = [row for row in table.rows if results.has(row.benchmark)]
+        if rows:
+            parts.append(f"## {table.title}\n\n{_table(results, rows)}{_notes(results, table.key, rows)}")
+    parts += [part for part in (_goals(results), _spread(results)) if part]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(head: list[str], lines: list[list[str]]) -> str:
+    ruler = ["---", *(["---:"] * (len(head) - 1))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ruler, *lines))
+
+
+def _table(results: Results, rows: list[Row]) -> str:
+    return _markdown(
+        ["", *results.titles.values()], [[row.title, *(row.cell(results, library) for library in results.titles)] for row in rows]
+    )
+
+
+def _notes(results: Results, key: str, rows: list[Row]) -> str:
+    shown = dict.fromkeys(row.benchmark for row in rows)
+    remarks = dict.fromkeys(
+        results.remarks[library][benchmark] for benchmark in shown for library in results.titles if benchmark in results.remarks[library]
+    )
+    notes = [*NOTES.get(key, ()), *remarks]
+    return "\n\n" + "\n".join(f"- {note}" for note in notes) if notes else ""
+
+
+def _goals(results: Results) -> str:
+    lines = []
+    for goal in GOALS:
+        value = goal.value(results)
+        if value is not None:
+            wanted = f"{'at least' if goal.at_least else 'at most'} {goal.limit:g}{goal.unit}"
+            lines.append([goal.title, wanted, f"{digits(value)}{goal.unit}", "met" if goal.met(value) else "**missed**"])
+    if not lines:
+        return ""
+    return f"## What we hold ourselves to\n\n{_markdown(['', 'goal', 'this run', ''], lines)}"
+
+
+def _spread(results: Results) -> str:
+    """How far the rounds lie apart, for every figure that was taken three times or more."""
+    lines = []
+    for row in (row for table in TABLES for row in table.rows if row.ratio):
+        cells = [results.spread(row.benchmark, library, row.figure) for library in results.titles]
+        if any(cell is not None for cell in cells):
+            lines.append([row.title, *(DASH if cell is None else f"{cell:.0%}" for cell in cells)])
+    if not lines:
+        return ""
+    return (
+        "## How far the rounds lie apart\n\nThe middle half of the rounds, as a share of the median. "
+        "A difference between two libraries that is smaller than this "
+        f"means nothing.\n\n{_markdown(['', *results.titles.values()], lines)}"
+    )

@@ -1,0 +1,105 @@
+"""The benchmarks: their names, what they run, and how often. Nothing here imports a library under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import exposition, hotpath, imports, memory, stall, threads
+from benchmarks.adapters import Adapter
+
+__all__ = ["SUITE", "Benchmark", "measured"]
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        group: The group that it belongs to.
+        run: Takes the library and the settings, in a process made for it; returns figures, or ``None`` where the library has no equivalent.
+        settings: Settings of a full run.
+        quick: Those that differ in a quick run.
+        rounds: How many rounds a full run goes.
+        quick_rounds: How many a quick run goes; 0 leaves the benchmark out.
+    """
+
+    group: str
+    run: Callable[..., Figures | None]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    rounds: int = 5
+    quick_rounds: int = 1
+
+
+def _on_instance(function: Callable[..., Figures | None]) -> Callable[..., Figures | None]:
+    return lambda library, **settings: function(library(), **settings)
+
+
+def _hot(name: str, **settings: Any) -> Benchmark:
+    return Benchmark(
+        "hot path",
+        _on_instance(hotpath.run),
+        {"benchmark": name, "seconds": 0.05, "repeats": 5, **settings},
+        {"seconds": 0.01, "repeats": 3},
+        rounds=9,
+    )
+
+
+def _scrape(kind: str, series: int, repeats: int, rounds: int = 5, quick_rounds: int = 1) -> Benchmark:
+    return Benchmark(
+        "exposition",
+        _on_instance(exposition.run),
+        {"kind": kind, "series": series, "repeats": repeats},
+        {"repeats": 3},
+        rounds,
+        quick_rounds,
+    )
+
+
+def _stall(ticker: str) -> Benchmark:
+    settings = {"ticker": ticker, "series": 100_000, "seconds": 3.0}
+    return Benchmark("stall", _on_instance(stall.run), settings, {"series": 20_000, "seconds": 0.5}, rounds=5)
+
+
+def _import(attribute: str) -> Benchmark:
+    def run(library: type[Adapter]) -> Figures:
+        return imports.run(getattr(library, attribute))
+
+    return Benchmark("import", run, rounds=21, quick_rounds=3)
+
+
+SUITE: dict[str, Benchmark] = {
+    "inc": _hot("inc"),
+    "labels_positional": _hot("labels_positional"),
+    "labels_keyword": _hot("labels_keyword"),
+    "labels_converted": _hot("labels_converted"),
+    "labels_many": _hot("labels_many"),
+    "observe": _hot("observe"),
+    "set": _hot("set"),
+    "time_block": _hot("time_block"),
+    "timed_function": _hot("timed_function"),
+    "timed_coroutine": _hot("timed_coroutine"),
+    "timed_by_name": _hot("timed_by_name"),
+    "timed_coroutine_by_name": _hot("timed_coroutine_by_name"),
+    "threads": Benchmark("threads", _on_instance(threads.run), {"increments": 10_000_000}, {"increments": 100_000}, rounds=3),
+    "counters_1k": _scrape("counter", 1_000, 21),
+    "counters_10k": _scrape("counter", 10_000, 9),
+    "counters_100k": _scrape("counter", 100_000, 3, quick_rounds=0),
+    "histograms_1k": _scrape("histogram", 1_000, 9),
+    "stall_thread": _stall("thread"),
+    "stall_loop": _stall("loop"),
+    "memory": Benchmark("memory", _on_instance(memory.run), {"series": 100_000}, {"series": 20_000}),
+    "import": _import("import_statement"),
+    "import_first_counter": _import("first_counter"),
+}
+
+
+def measured(name: str, library: type[Adapter], quick: bool) -> Figures | None:
+    """Run one benchmark once, in this process."""
+    benchmark = SUITE[name]
+    settings = {**benchmark.settings, **(benchmark.quick if quick else {})}
+    return benchmark.run(library, **settings)
