@@ -1,0 +1,207 @@
+"""Our classes under the real library's module names."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from measurand.errors import AlreadyImported
+
+__all__ = ["install"]
+
+_PACKAGE = "prometheus_client"
+
+_SAMPLES = {name: "metrics.sample" for name in ("BucketSpan", "Exemplar", "NativeHistogram", "Sample", "Timestamp")}
+_FAMILIES = {
+    name: "metrics.families"
+    for name in (
+        "CounterMetricFamily",
+        "GaugeHistogramMetricFamily",
+        "GaugeMetricFamily",
+        "HistogramMetricFamily",
+        "InfoMetricFamily",
+        "Metric",
+        "StateSetMetricFamily",
+        "SummaryMetricFamily",
+        "UnknownMetricFamily",
+        "UntypedMetricFamily",
+    )
+}
+_INSTRUMENTS = {name: "metrics.instruments" for name in ("Counter", "Enum", "Gauge", "Histogram", "Info", "Summary")}
+_CREATED = {name: "metrics.instrument" for name in ("disable_created_metrics", "enable_created_metrics")}
+_REGISTRY = {
+    "Collector": "metrics.registry",
+    "CollectorRegistry": "metrics.registry",
+    "DuplicateTimeseries": "errors",
+    "REGISTRY": "metrics.domains",
+    "RestrictedRegistry": "metrics.registry",
+}
+_EXPOSITION = {
+    "CONTENT_TYPE_LATEST": "encoding.negotiation",
+    "CONTENT_TYPE_PLAIN_0_0_4": "encoding.negotiation",
+    "CONTENT_TYPE_PLAIN_1_0_0": "encoding.negotiation",
+    "MetricsHandler": "endpoints.server",
+    "ThreadingWSGIServer": "endpoints.server",
+    "choose_encoder": "encoding.negotiation",
+    "generate_latest": "encoding.text",
+    "gzip_accepted": "encoding.negotiation",
+    "make_asgi_app": "endpoints.asgi",
+    "make_wsgi_app": "endpoints.wsgi",
+    "start_http_server": "endpoints.server",
+    "start_wsgi_server": "endpoints.server",
+    "write_to_textfile": "exporters.textfile",
+}
+_COLLECTORS = {
+    "GC_COLLECTOR": "catalog.runtime",
+    "GCCollector": "catalog.runtime",
+    "PLATFORM_COLLECTOR": "catalog.runtime",
+    "PROCESS_COLLECTOR": "catalog.process",
+    "PlatformCollector": "catalog.runtime",
+    "ProcessCollector": "catalog.process",
+}
+_NAMES = {"disable_legacy_validation": "metrics.names", "enable_legacy_validation": "metrics.names", "get_legacy_validation": "metrics.names"}
+_TRACKING = {"ExceptionCounter": "metrics.tracking", "InprogressTracker": "metrics.tracking", "Timer": "core"}
+
+_LAYOUT: dict[str, dict[str, str]] = {
+    "": {
+        **_INSTRUMENTS,
+        **_CREATED,
+        **_COLLECTORS,
+        "CollectorRegistry": "metrics.registry",
+        "Metric": "metrics.families",
+        "REGISTRY": "metrics.domains",
+        **{name: where for name, where in _EXPOSITION.items() if name not in {"ThreadingWSGIServer", "choose_encoder", "gzip_accepted"}},
+    },
+    "asgi": {"make_asgi_app": "endpoints.asgi"},
+    "context_managers": _TRACKING,
+    "core": {**_SAMPLES, **_FAMILIES, **_INSTRUMENTS, **{name: _REGISTRY[name] for name in ("CollectorRegistry", "DuplicateTimeseries", "REGISTRY")}},
+    "exposition": _EXPOSITION,
+    "gc_collector": {name: _COLLECTORS[name] for name in ("GCCollector", "GC_COLLECTOR")},
+    "metrics": {**_INSTRUMENTS, **_CREATED, **_TRACKING},
+    "metrics_core": {**_FAMILIES, "METRIC_TYPES": "metrics.families"},
+    "openmetrics": {},
+    "openmetrics.exposition": {"generate_latest": "encoding.openmetrics"},
+    "platform_collector": {name: _COLLECTORS[name] for name in ("PlatformCollector", "PLATFORM_COLLECTOR")},
+    "process_collector": {name: _COLLECTORS[name] for name in ("ProcessCollector", "PROCESS_COLLECTOR")},
+    "registry": _REGISTRY,
+    "samples": _SAMPLES,
+    "utils": {},
+    "validation": _NAMES,
+}
+
+
+class _NoMultiProcess:
+    """``MultiProcessCollector``: registers what there is to see, the default registry of this process."""
+
+    def __init__(self, registry: Any, path: str | None = None) -> None:
+        from measurand.metrics.domains import REGISTRY  # noqa: PLC0415 - see below
+
+        self._source = REGISTRY
+        if registry is not None and registry is not REGISTRY:
+            registry.register(self)
+
+    def describe(self) -> list[Any]:
+        """No names of its own."""
+        return []
+
+    def collect(self) -> Any:
+        """The default registry's families."""
+        return self._source.collect()
+
+
+def install() -> None:
+    """Make ``import prometheus_client`` give this library, for packages that use it.
+
+    Call it before anything imports ``prometheus_client``, for example in the first lines of the program. Calling it again changes nothing. As in the real library, the process, platform
+    and garbage collectors are registered. Submodules that have no counterpart here (parsers, bridges) come from the real library if it is installed, and work on our classes. Pushing to a
+    Pushgateway is not part of this yet.
+
+    Raises:
+        AlreadyImported: The real library has been imported; whoever did it holds its classes.
+    """
+    present = sys.modules.get(_PACKAGE)
+    if present is not None:
+        if getattr(present, "__measurand__", False):
+            return
+        holders = sorted(
+            name for name, module in list(sys.modules.items()) if not name.startswith((_PACKAGE, "measurand")) and _holds(module, present)
+        )
+        by = f" by {', '.join(holders[:3])}" if holders else ""
+        raise AlreadyImported(f"prometheus_client was already imported{by}: call measurand.compat.install() first, at the very start of the program")
+    real = importlib.util.find_spec(_PACKAGE)
+    search = list(real.submodule_search_locations or ()) if real is not None else []
+    modules = {}
+    for suffix, names in _LAYOUT.items():
+        full = f"{_PACKAGE}.{suffix}" if suffix else _PACKAGE
+        module = ModuleType(full, f"{full}, on the core of measurand.")
+        is_package = suffix in {"", "openmetrics"}
+        if is_package:
+            module.__path__ = [f"{place}/{suffix}" if suffix else place for place in search]
+        module.__spec__ = importlib.machinery.ModuleSpec(full, None, is_package=is_package)
+        module.__package__ = full if is_package else full.rpartition(".")[0]
+        for name, where in names.items():
+            setattr(module, name, getattr(import_module(f"measurand.{where}"), name))
+        modules[suffix] = module
+    _fill_in(modules)
+    for suffix, module in modules.items():
+        parent, _, name = suffix.rpartition(".")
+        if suffix:
+            setattr(modules[parent], name, module)
+    sys.modules.update({module.__name__: module for module in modules.values()})
+    registry = modules[""].REGISTRY
+    for name in ("PROCESS_COLLECTOR", "PLATFORM_COLLECTOR", "GC_COLLECTOR"):
+        collector = getattr(modules[""], name)
+        if collector not in registry.collectors():
+            registry.register(collector)
+
+
+def _fill_in(modules: dict[str, ModuleType]) -> None:
+    """What is not simply one of our names."""
+    from measurand.core import format_number  # noqa: PLC0415 - nothing is loaded until install() is called
+    from measurand.encoding import escaping  # noqa: PLC0415
+    from measurand.metrics.instrument import MetricBase  # noqa: PLC0415
+
+    package = modules[""]
+    package.__measurand__ = True  # type: ignore[attr-defined]
+    package.__all__ = sorted(_LAYOUT[""])  # type: ignore[attr-defined]
+    modules["metrics"].MetricWrapperBase = MetricBase  # type: ignore[attr-defined]
+    modules["exposition"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
+    modules["exposition"].CollectorRegistry = package.CollectorRegistry  # type: ignore[attr-defined]
+    modules["metrics"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
+    openmetrics = modules["openmetrics.exposition"]
+    openmetrics.CONTENT_TYPE_LATEST = "application/openmetrics-text; version=1.0.0; charset=utf-8"  # type: ignore[attr-defined]
+    for name, value in {"ALLOWUTF8": escaping.ALLOW_UTF8, "UNDERSCORES": escaping.UNDERSCORES, "DOTS": escaping.DOTS, "VALUES": escaping.VALUES}.items():
+        setattr(openmetrics, name, value)
+    utils: Any = modules["utils"]
+    utils.INF, utils.MINUS_INF, utils.NaN = float("inf"), float("-inf"), float("nan")
+    utils.floatToGoString = lambda number: format_number(float(number))
+    utils.parse_version = lambda version: tuple(int(part) if part.isdigit() else part for part in version.split("."))
+    _fill_in_validation(modules["validation"])
+    multiprocess: Any = ModuleType(f"{_PACKAGE}.multiprocess", "Processes are combined without set-up; these names do nothing more.")
+    multiprocess.MultiProcessCollector = _NoMultiProcess
+    multiprocess.mark_process_dead = lambda pid, path=None: None
+    modules["multiprocess"] = multiprocess
+
+
+def _fill_in_validation(validation: Any) -> None:
+    """The checks that the real library's parsers use."""
+    from measurand.metrics import names  # noqa: PLC0415 - nothing is loaded until install() is called
+
+    def label_token(token: str) -> None:
+        quoted = len(token) > 1 and token[0] == token[-1] == '"'
+        if not (quoted and not names.get_legacy_validation()) and not names.is_classic_label(token):
+            raise ValueError(f"invalid label name token {token}")
+
+    validation._is_valid_legacy_metric_name = lambda name: names.is_classic_metric(name) is not None
+    validation._is_valid_legacy_labelname = lambda name: names.is_classic_label(name) is not None and not name.startswith("__")
+    validation._validate_metric_name = names.validate_metric_name
+    validation._validate_metric_label_name_token = label_token
+
+
+def _holds(module: Any, present: Any) -> bool:
+    names = vars(module) if isinstance(module, ModuleType) else {}
+    return any(value is present or getattr(value, "__module__", "").startswith(_PACKAGE) for value in list(names.values()) if not isinstance(value, ModuleType) or value is present)

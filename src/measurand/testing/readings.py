@@ -1,0 +1,236 @@
+"""Reading what a test changed, with metrics that live as long as the process.
+
+Module-level metrics keep counting from test to test. :class:`Readings` notes all values when it is made and answers relative to them, so that tests need no reset, run in any
+order, and do not disturb each other. It reads through the same snapshots as a scrape and touches no private attribute.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import inf
+
+from measurand.metrics.domains import REGISTRY
+from measurand.metrics.quantile import quantile
+from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.sample import Sample
+from measurand.metrics.snapshot import CellFamily, Family
+
+__all__ = ["Change", "Readings"]
+
+SeriesKey = tuple[str, frozenset[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A series that is not what it was.
+
+    Attributes:
+        name: The series' full name.
+        labels: Its labels.
+        before: Its value at the start; ``None`` if it is new.
+        after: Its value now; ``None`` if it is gone.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    before: float | None
+    after: float | None
+
+    def __str__(self) -> str:
+        return f"{_show(self.name, self.labels)}: {'new' if self.before is None else self.before} -> {'gone' if self.after is None else self.after}"
+
+
+class Readings:
+    """The values of a registry's instruments, relative to the moment at which it was made.
+
+    Label arguments select: series match that have all the given labels with the given values. Values are compared as strings, so ``status=200`` works.
+
+    Args:
+        registry: The registry to read.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._registry = registry
+        self._before = _by_series(self._instruments())
+
+    def value(self, name: str, /, **labels: object) -> float:
+        """The value of one series now.
+
+        Args:
+            name: The series' full name: ``orders_total``, ``latency_seconds_count``.
+            **labels: Enough labels to select one series.
+
+        Raises:
+            LookupError: No series, or more than one, matches; the message lists what there is.
+        """
+        found = self.samples(name, **labels)
+        if len(found) == 1:
+            return found[0].value
+        if found:
+            listed = "\n  ".join(_show(sample.name, sample.labels) for sample in found[:10])
+            raise LookupError(f"{len(found)} series match {_show(name, labels)}; give more labels, or use samples():\n  {listed}")
+        raise LookupError(self._missing(name, labels))
+
+    def delta(self, name: str, /, **labels: object) -> float:
+        """How much a value has changed since the start, added up over all series that match.
+
+        A series that did not exist then counts as zero; so does one that does not exist now.
+
+        Args:
+            name: The series' full name: ``orders_total``, ``latency_seconds_count``.
+            **labels: Labels to select by.
+
+        Raises:
+            LookupError: The registry has no instrument with a series of this name or with these labels; the message suggests similar names.
+        """
+        self._require_known(name, labels)
+        now = _by_series(self._instruments())
+        return sum(value for key, value in now.items() if _matches(key, name, labels)) - sum(
+            value for key, value in self._before.items() if _matches(key, name, labels)
+        )
+
+    def samples(self, name: str, /, **labels: object) -> list[Sample]:
+        """The samples of this name now, custom collectors' included.
+
+        Args:
+            name: The series' full name.
+            **labels: Labels to select by.
+        """
+        return [
+            sample
+            for metric in self._registry.collect()
+            for sample in metric.samples
+            if sample.name == name and _selected(sample.labels, labels)
+        ]
+
+    def quantile(self, name: str, q: float, /, **labels: object) -> float:
+        """Estimate a quantile of what a histogram observed since the start, over all series that match.
+
+        Args:
+            name: The histogram's name, without ``_bucket``.
+            q: The quantile as a ratio, 0 to 1.
+            **labels: Labels to select by.
+
+        Returns:
+            The estimate, NaN if nothing was observed.
+
+        Raises:
+            LookupError: The registry has no histogram of this name.
+        """
+        bucket = f"{name}_bucket"
+        self._require_known(bucket, labels)
+        counts: dict[float, float] = {}
+        for sign, values in ((1, _by_series(self._instruments())), (-1, self._before)):
+            for key, count in values.items():
+                if _matches(key, bucket, labels):
+                    bound = float(dict(key[1])["le"])
+                    counts[bound] = counts.get(bound, 0.0) + sign * count
+        bounds = sorted(counts) or [inf]
+        return quantile(q, bounds, [counts.get(bound, 0.0) for bound in bounds])
+
+    def changes(self) -> list[Change]:
+        """Every series of the registry's instruments that has changed, appeared or gone since the start."""
+        now = _by_series(self._instruments())
+        keys = sorted(now.keys() | self._before.keys(), key=lambda key: (key[0], sorted(key[1])))
+        return [
+            Change(key[0], dict(key[1]), self._before.get(key), now.get(key)) for key in keys if self._before.get(key) != now.get(key)
+        ]
+
+    def assert_no_unexpected_series(self, *expected: str) -> None:
+        """Check that nothing has changed since the start but the expected series.
+
+        Args:
+            *expected: Names or patterns (``orders_*``) of the series that may have changed; a metric's name stands for all of its series.
+
+        Raises:
+            AssertionError: Something else has changed; the message lists it.
+        """
+        patterns = [variant for name in expected for variant in (name, *(f"{name}{suffix}" for suffix in ("_total", "_bucket", "_count", "_sum", "_info")))]
+        unexpected = [change for change in self.changes() if not any(fnmatchcase(change.name, pattern) for pattern in patterns)]
+        if unexpected:
+            listed = "\n  ".join(str(change) for change in unexpected[:20])
+            raise AssertionError(f"{len(unexpected)} series changed unexpectedly; expected only {list(expected)}:\n  {listed}")
+
+    def assert_series_budget(self, limit: int, name: str = "*") -> None:
+        """Check that not more than ``limit`` series have appeared since the start.
+
+        A histogram counts once for each label set, not for each bucket.
+
+        Args:
+            limit: The number that is still right.
+            name: A metric's name or a pattern; all by default.
+
+        Raises:
+            AssertionError: There are more; the message lists the metrics that grew.
+        """
+        growth: dict[str, int] = {}
+        known = {(key[0], _without_own(key[1])) for key in self._before}
+        for family in self._instruments():
+            fresh = {_without_own(_key(sample)[1]) for sample in family.samples() if (sample.name, _without_own(_key(sample)[1])) not in known}
+            if fresh and fnmatchcase(family.name, name.removesuffix("_total")):
+                growth[family.name] = len(fresh)
+        total = sum(growth.values())
+        if total > limit:
+            listed = ", ".join(f"{metric} {count}" for metric, count in sorted(growth.items(), key=lambda item: -item[1])[:10])
+            raise AssertionError(f"{total} new series, the budget is {limit}: {listed}. A label may hold a value without bounds, such as an id or a raw path.")
+
+    def _instruments(self) -> Iterator[Family]:
+        for collector in self._registry.collectors():
+            if getattr(collector, "is_plain", False):
+                yield from self._registry.families(collector)
+
+    def _require_known(self, name: str, labels: Mapping[str, object]) -> None:
+        owner = self._registry.find(name)
+        definition = getattr(owner, "definition", None)
+        if definition is None or name == definition.name != _series_name(definition):
+            raise LookupError(self._missing(name, labels))
+        own = {*definition.labelnames, *self._registry.common_labels, "le", definition.name}
+        if not set(labels) <= own:
+            raise LookupError(f"{definition.name} has the labels {list(definition.labelnames)}, not {sorted(set(labels) - own)}")
+
+    def _missing(self, name: str, labels: Mapping[str, object]) -> str:
+        there = {sample.name for family in self._instruments() for sample in family.samples()}
+        if name in there:
+            listed = "\n  ".join(_show(key[0], dict(key[1])) for key in list(_by_series(self._instruments())) if key[0] == name)
+            return f"no series {_show(name, labels)}; there are:\n  {listed}"
+        similar = difflib.get_close_matches(name, there, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else "; the registry has no instrument with such a series"
+        return f"no series named {name}{hint}"
+
+
+def _series_name(definition: object) -> str:
+    """The family's own name if samples carry it, as a gauge's do; else a name that no sample has."""
+    return str(getattr(definition, "name", "")) if getattr(definition, "type", "") in {"gauge", "stateset"} else ""
+
+
+def _key(sample: Sample) -> SeriesKey:
+    return sample.name, frozenset(sample.labels.items())
+
+
+def _by_series(families: Iterator[Family]) -> dict[SeriesKey, float]:
+    return {
+        _key(sample): sample.value
+        for family in families
+        for sample in family.samples()
+        if not sample.name.endswith("_created") or isinstance(family, CellFamily) is False
+    }
+
+
+def _without_own(labels: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    return frozenset(pair for pair in labels if pair[0] != "le")
+
+
+def _matches(key: SeriesKey, name: str, labels: Mapping[str, object]) -> bool:
+    return key[0] == name and _selected(dict(key[1]), labels)
+
+
+def _selected(labels: Mapping[str, str], wanted: Mapping[str, object]) -> bool:
+    return all(labels.get(name) == str(value) for name, value in wanted.items())
+
+
+def _show(name: str, labels: Mapping[str, object]) -> str:
+    inside = ", ".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inside}}}" if inside else name
