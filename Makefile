@@ -10,7 +10,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 NATIVE := $(wildcard src/measurand/core/native/*.[ch])
 
-.PHONY: help demo test test-native test-pure bench lint types build servers clean
+.PHONY: help demo test test-native test-pure bench bench-check lint types build servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +18,7 @@ help:
 	@echo "make test          the whole suite on the C core, then what depends on the core on its Python twin"
 	@echo "make test-native   the first half     make test-pure   the second half   (TESTS=tests/metrics ARGS='-k gauge')"
 	@echo "make servers       fetch the real servers that some tests need, where the system has none"
-	@echo "make bench         benchmarks beside the peers; writes benchmarks/RESULTS.md"
+	@echo "make bench         benchmarks beside the peers; writes benchmarks/RESULTS.md; make bench-check fails if a bound is missed"
 	@echo "make lint types    ruff; mypy --strict"
 	@echo "make build         wheel and sdist in dist/, each tried in an empty environment"
 	@echo "make clean         remove what the above made"
@@ -40,6 +40,9 @@ servers:
 
 bench: $(VENV)/.with-bench
 	$(PY) -m benchmarks $(ARGS)
+
+bench-check: $(VENV)/.with-bench
+	$(PY) -m benchmarks.check
 
 lint: $(VENV)/.with-lint
 	$(PY) -m ruff check .
