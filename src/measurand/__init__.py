@@ -7,10 +7,10 @@ Define a metric where the event happens, decide at start-up where it goes::
     ORDERS = Counter("orders_total", "Orders accepted", ["channel"])
     ORDERS.labels("web").inc()
 
-What to know at first: ``Counter``, ``Gauge``, ``Histogram`` and ``timed`` to record; ``generate_latest``, ``make_asgi_app``, ``make_wsgi_app`` and
-``start_http_server`` to be scraped; the pytest fixture ``metrics`` to test. The instrument API is that of ``prometheus_client``.
-What to ignore at first: ``Domain`` (metrics that must not mix), ``CollectorRegistry`` (a registry of one's own), ``measurand.compat`` (living together with
-``prometheus_client``), ``measurand.core`` (numbers in memory).
+What to know at first: ``Counter``, ``Gauge``, ``Histogram`` and ``timed`` to record; ``generate_latest``, ``make_asgi_app``,
+``make_wsgi_app`` and ``start_http_server`` to be scraped; the pytest fixture ``metrics`` to test. The instrument API is that of
+``prometheus_client``. What to ignore at first: ``Domain`` (metrics that must not mix), ``CollectorRegistry`` (a registry of one's
+own), ``measurand.compat`` (living together with ``prometheus_client``), ``measurand.core`` (numbers in memory).
 
 Importing this package loads nothing but this file; a name loads its module when it is first used.
 """

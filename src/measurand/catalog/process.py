@@ -1,7 +1,7 @@
 """What the operating system knows of this process: CPU time, memory, file descriptors, start time.
 
-Names and meanings are those of Prometheus, "Writing client libraries", "Standard and runtime collectors". Read from ``/proc``; where there is none
-(outside Linux), nothing is exposed.
+Names and meanings are those of Prometheus, "Writing client libraries", "Standard and runtime collectors". Read from ``/proc``; where
+there is none (outside Linux), nothing is exposed.
 """
 
 from __future__ import annotations

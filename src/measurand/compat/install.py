@@ -15,10 +15,9 @@ __all__ = ["install"]
 
 _PACKAGE = "prometheus_client"
 
-_SAMPLES = {name: "metrics.sample" for name in ("BucketSpan", "Exemplar", "NativeHistogram", "Sample", "Timestamp")}
-_FAMILIES = {
-    name: "metrics.families"
-    for name in (
+_SAMPLES = dict.fromkeys(("BucketSpan", "Exemplar", "NativeHistogram", "Sample", "Timestamp"), "metrics.sample")
+_FAMILIES = dict.fromkeys(
+    (
         "CounterMetricFamily",
         "GaugeHistogramMetricFamily",
         "GaugeMetricFamily",
@@ -29,10 +28,11 @@ _FAMILIES = {
         "SummaryMetricFamily",
         "UnknownMetricFamily",
         "UntypedMetricFamily",
-    )
-}
-_INSTRUMENTS = {name: "metrics.instruments" for name in ("Counter", "Enum", "Gauge", "Histogram", "Info", "Summary")}
-_CREATED = {name: "metrics.instrument" for name in ("disable_created_metrics", "enable_created_metrics")}
+    ),
+    "metrics.families",
+)
+_INSTRUMENTS = dict.fromkeys(("Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"), "metrics.instruments")
+_CREATED = dict.fromkeys(("disable_created_metrics", "enable_created_metrics"), "metrics.instrument")
 _REGISTRY = {
     "Collector": "metrics.registry",
     "CollectorRegistry": "metrics.registry",
@@ -63,7 +63,11 @@ _COLLECTORS = {
     "PlatformCollector": "catalog.runtime",
     "ProcessCollector": "catalog.process",
 }
-_NAMES = {"disable_legacy_validation": "metrics.names", "enable_legacy_validation": "metrics.names", "get_legacy_validation": "metrics.names"}
+_NAMES = {
+    "disable_legacy_validation": "metrics.names",
+    "enable_legacy_validation": "metrics.names",
+    "get_legacy_validation": "metrics.names",
+}
 _TRACKING = {"ExceptionCounter": "metrics.tracking", "InprogressTracker": "metrics.tracking", "Timer": "core"}
 
 _LAYOUT: dict[str, dict[str, str]] = {
@@ -78,7 +82,12 @@ _LAYOUT: dict[str, dict[str, str]] = {
     },
     "asgi": {"make_asgi_app": "endpoints.asgi"},
     "context_managers": _TRACKING,
-    "core": {**_SAMPLES, **_FAMILIES, **_INSTRUMENTS, **{name: _REGISTRY[name] for name in ("CollectorRegistry", "DuplicateTimeseries", "REGISTRY")}},
+    "core": {
+        **_SAMPLES,
+        **_FAMILIES,
+        **_INSTRUMENTS,
+        **{name: _REGISTRY[name] for name in ("CollectorRegistry", "DuplicateTimeseries", "REGISTRY")},
+    },
     "exposition": _EXPOSITION,
     "gc_collector": {name: _COLLECTORS[name] for name in ("GCCollector", "GC_COLLECTOR")},
     "metrics": {**_INSTRUMENTS, **_CREATED, **_TRACKING},
@@ -116,9 +125,10 @@ class _NoMultiProcess:
 def install() -> None:
     """Make ``import prometheus_client`` give this library, for packages that use it.
 
-    Call it before anything imports ``prometheus_client``, for example in the first lines of the program. Calling it again changes nothing. As in the real library, the process, platform
-    and garbage collectors are registered. Submodules that have no counterpart here (parsers, bridges) come from the real library if it is installed, and work on our classes. Pushing to a
-    Pushgateway is not part of this yet.
+    Call it before anything imports ``prometheus_client``, for example in the first lines of the program. Calling it again changes
+    nothing. As in the real library, the process, platform
+    and garbage collectors are registered. Submodules that have no counterpart here (parsers, bridges) come from the real library if it
+    is installed, and work on our classes. Pushing to a Pushgateway is not part of this yet.
 
     Raises:
         AlreadyImported: The real library has been imported; whoever did it holds its classes.
@@ -131,7 +141,9 @@ def install() -> None:
             name for name, module in list(sys.modules.items()) if not name.startswith((_PACKAGE, "measurand")) and _holds(module, present)
         )
         by = f" by {', '.join(holders[:3])}" if holders else ""
-        raise AlreadyImported(f"prometheus_client was already imported{by}: call measurand.compat.install() first, at the very start of the program")
+        raise AlreadyImported(
+            f"prometheus_client was already imported{by}: call measurand.compat.install() first, at the very start of the program"
+        )
     real = importlib.util.find_spec(_PACKAGE)
     search = list(real.submodule_search_locations or ()) if real is not None else []
     modules = {}
@@ -174,7 +186,12 @@ def _fill_in(modules: dict[str, ModuleType]) -> None:
     modules["metrics"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
     openmetrics = modules["openmetrics.exposition"]
     openmetrics.CONTENT_TYPE_LATEST = "application/openmetrics-text; version=1.0.0; charset=utf-8"  # type: ignore[attr-defined]
-    for name, value in {"ALLOWUTF8": escaping.ALLOW_UTF8, "UNDERSCORES": escaping.UNDERSCORES, "DOTS": escaping.DOTS, "VALUES": escaping.VALUES}.items():
+    for name, value in {
+        "ALLOWUTF8": escaping.ALLOW_UTF8,
+        "UNDERSCORES": escaping.UNDERSCORES,
+        "DOTS": escaping.DOTS,
+        "VALUES": escaping.VALUES,
+    }.items():
         setattr(openmetrics, name, value)
     utils: Any = modules["utils"]
     utils.INF, utils.MINUS_INF, utils.NaN = float("inf"), float("-inf"), float("nan")
@@ -199,9 +216,14 @@ def _fill_in_validation(validation: Any) -> None:
     validation._is_valid_legacy_metric_name = lambda name: names.is_classic_metric(name) is not None
     validation._is_valid_legacy_labelname = lambda name: names.is_classic_label(name) is not None and not name.startswith("__")
     validation._validate_metric_name = names.validate_metric_name
+    validation._validate_labelname = lambda name: names.validate_labelnames("the sample", [name])
     validation._validate_metric_label_name_token = label_token
 
 
 def _holds(module: Any, present: Any) -> bool:
     names = vars(module) if isinstance(module, ModuleType) else {}
-    return any(value is present or getattr(value, "__module__", "").startswith(_PACKAGE) for value in list(names.values()) if not isinstance(value, ModuleType) or value is present)
+    return any(
+        value is present or getattr(value, "__module__", "").startswith(_PACKAGE)
+        for value in list(names.values())
+        if not isinstance(value, ModuleType) or value is present
+    )

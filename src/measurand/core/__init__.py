@@ -21,8 +21,9 @@ else:
         from measurand.core import pure as _twin
 
         warnings.warn(
-            "measurand runs on its pure-Python core: correct, and several times slower, because the C core was not built when it was installed. "
-            "Install a C compiler and the Python headers and reinstall measurand, or set MEASURAND_PURE=1 to choose this core and silence this warning.",
+            "measurand runs on its pure-Python core: correct, and several times slower, because the C core was not built when it "
+            "was installed. Install a C compiler and the Python headers and reinstall measurand, or set MEASURAND_PURE=1 to choose "
+            "this core and silence this warning.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -32,4 +33,33 @@ if TYPE_CHECKING:
 else:
     globals().update({name: getattr(_twin, name) for name in _twin.__all__})
 
-__all__ = ["DEFAULT_MAX_SERIES", "OVERFLOW_VALUE", "Exemplar", "Spec", *_twin.__all__]
+__all__ = [
+    "DEFAULT_MAX_SERIES",
+    "OVERFLOW_VALUE",
+    "CounterBase",
+    "Exemplar",
+    "Frozen",
+    "GaugeBase",
+    "HistogramBase",
+    "Instrument",
+    "Layout",
+    "Spec",
+    "SummaryBase",
+    "Timer",
+    "children",
+    "created",
+    "define",
+    "dropped",
+    "exemplars",
+    "format_number",
+    "freeze",
+    "implementation",
+    "key",
+    "now",
+    "payload",
+    "read",
+    "root",
+    "set_payload",
+    "spec",
+    "write",
+]

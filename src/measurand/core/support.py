@@ -81,7 +81,8 @@ def by_position(spec: Spec, values: tuple[object, ...]) -> tuple[str, ...]:
     """
     if len(values) != len(spec.labelnames):
         raise LabelError(
-            f"Incorrect label count for {spec.name}: expected {len(spec.labelnames)} ({', '.join(spec.labelnames)}), got {len(values)}: {values!r}"
+            f"Incorrect label count for {spec.name}: expected {len(spec.labelnames)} ({', '.join(spec.labelnames)}), "
+            f"got {len(values)}: {values!r}"
         )
     return tuple([text(value) for value in values])
 
@@ -180,7 +181,7 @@ def real(value: Any) -> float:
 def refuse_increment(spec: Spec, amount: float) -> NoReturn:
     """``inc()`` of a counter by less than zero, or by NaN."""
     if isnan(amount):
-        raise RecordingError(f"Counters can only be incremented by non-negative amounts: {spec.name}.inc(nan) would make its value NaN for ever")
+        raise RecordingError(f"Counters can only be incremented by non-negative amounts: {spec.name}.inc(nan) would leave NaN for ever")
     raise RecordingError(
         f"Counters can only be incremented by non-negative amounts: {spec.name}.inc({amount!r}); use a Gauge for a value that goes down"
     )
@@ -188,7 +189,7 @@ def refuse_increment(spec: Spec, amount: float) -> NoReturn:
 
 def not_additive(spec: Spec, method: str) -> NoReturn:
     """``inc()`` or ``dec()`` of a gauge whose processes combine by the most recent value."""
-    raise RuntimeError(f"{method} must not be used with the mostrecent mode: {spec.name} takes its value from whoever set it last; use set()")
+    raise RuntimeError(f"{method} must not be used with the mostrecent mode: {spec.name} has the value that was set last; use set()")
 
 
 def ignore_nan(spec: Spec) -> None:

@@ -1,6 +1,7 @@
 """Names outside the classic set, for formats and scrapers that cannot read them.
 
-Source: Prometheus, "Content Negotiation" (the ``escaping`` parameter) and the "UTF-8 names" proposal: four schemes, ``allow-utf-8``, ``underscores``,
+Source: Prometheus, "Content Negotiation" (the ``escaping`` parameter) and the "UTF-8 names" proposal: four schemes, ``allow-utf-8``,
+    ``underscores``,
 ``dots`` and ``values``.
 """
 
@@ -17,7 +18,6 @@ UNDERSCORES = "underscores"
 DOTS = "dots"
 VALUES = "values"
 SCHEMES = (ALLOW_UTF8, UNDERSCORES, DOTS, VALUES)
-
 
 
 @lru_cache(maxsize=8192)
@@ -68,5 +68,3 @@ def escape_value(value: str) -> str:
 def escape_help(documentation: str, quotes: bool) -> str:
     """A help text: backslash and line feed escaped, in OpenMetrics double quotes too."""
     return escape_value(documentation) if quotes else documentation.replace("\\", r"\\").replace("\n", r"\n")
-
-

@@ -1,6 +1,7 @@
 """Samples as lines, for both text formats.
 
-A line is ``name{label="value",…} number``, with labels in the order of their names. Families of cells go through a :class:`~measurand.core.Layout`, which keeps
+A line is ``name{label="value",…} number``, with labels in the order of their names. Families of cells go through a
+:class:`~measurand.core.Layout`, which keeps
 each series' part before the number; it is made once per definition and variant. Ready samples are written one by one.
 """
 
@@ -52,7 +53,9 @@ def cell_lines(family: CellFamily, scheme: str, lines: list[Line], exemplar: Cal
 
 def _layout(definition: Definition, common: Mapping[str, str], scheme: str, lines: list[Line]) -> Layout:
     own = next((line[1][0] for line in lines if line[1]), None)
-    indexed = [(name, index, "") for index, name in enumerate(definition.labelnames)] + [(name, -1, value) for name, value in common.items()]
+    indexed = [(name, index, "") for index, name in enumerate(definition.labelnames)] + [
+        (name, -1, value) for name, value in common.items()
+    ]
     pieces = []
     split = 0
     for position, (name, index, value) in enumerate(sorted(indexed)):

@@ -1,6 +1,7 @@
 """Which format a client gets.
 
-Source: RFC 9110, "Content Negotiation" (quality values), and Prometheus, "Content Negotiation" (versions, the ``escaping`` parameter). A client that asks for nothing, or for
+Source: RFC 9110, "Content Negotiation" (quality values), and Prometheus, "Content Negotiation" (versions, the ``escaping`` parameter).
+    A client that asks for nothing, or for
 nothing that is known here, gets the text format 0.0.4: an unreadable answer is no use, and a refusal is none either.
 """
 
@@ -77,7 +78,9 @@ def choose(accept: str | None) -> Format:
                 escaping = UNDERSCORES
             said = f"; escaping={escaping}" if version else ""
             return Format(
-                partial(openmetrics.encode, escaping=escaping), openmetrics.CONTENT_TYPE + said, partial(openmetrics.generate_latest, escaping=escaping)
+                partial(openmetrics.encode, escaping=escaping),
+                openmetrics.CONTENT_TYPE + said,
+                partial(openmetrics.generate_latest, escaping=escaping),
             )
         if offer.media == "text/plain" and version.partition(".")[0] == "1":
             content_type = f"{CONTENT_TYPE_PLAIN_1_0_0}; escaping={escaping}"

@@ -1,6 +1,7 @@
 """The Prometheus text format, version 0.0.4 (and 1.0.0, which adds quoted UTF-8 names).
 
-Source: Prometheus, "Exposition formats", "Text-based format". Types that the format does not know are written as gauges; exemplars are left out.
+Source: Prometheus, "Exposition formats", "Text-based format". Types that the format does not know are written as gauges; exemplars are
+    left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ __all__ = ["CONTENT_TYPE_PLAIN_0_0_4", "CONTENT_TYPE_PLAIN_1_0_0", "encode", "ge
 CONTENT_TYPE_PLAIN_0_0_4 = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_PLAIN_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
 
-_SHOWN_AS = {"counter": ("_total", "counter"), "info": ("_info", "gauge"), "stateset": ("", "gauge"), "gaugehistogram": ("", "histogram"), "unknown": ("", "untyped")}
+_SHOWN_AS = {
+    "counter": ("_total", "counter"),
+    "info": ("_info", "gauge"),
+    "stateset": ("", "gauge"),
+    "gaugehistogram": ("", "histogram"),
+    "unknown": ("", "untyped"),
+}
 _APART = ("_created", "_gsum", "_gcount")  # series that the format knows only as gauges of their own
 
 

@@ -20,8 +20,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 def make_asgi_app(registry: Any = REGISTRY, disable_compression: bool = False) -> ASGIApp:
     """Make an ASGI application that serves the metrics of a registry under any path; to be mounted, or served alone.
 
-    The page is made in another thread, so that the event loop goes on. A collector that needs the loop's thread, such as a callback that counts its tasks, is called
-    there. Without asyncio (under trio) everything runs in the calling thread.
+    The page is made in another thread, so that the event loop goes on. A collector that needs the loop's thread, such as a callback
+    that counts its tasks, is called there. Without asyncio (under trio) everything runs in the calling thread.
 
     Args:
         registry: A registry, a domain, or anything with ``collect()``.

@@ -65,7 +65,14 @@ def metrics_page(
 
 
 def respond(
-    registry: Any, method: str, path: str, query: str, headers: Mapping[str, str], *, compress: bool = True, call_here: CallHere | None = None
+    registry: Any,
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    *,
+    compress: bool = True,
+    call_here: CallHere | None = None,
 ) -> Response:
     """Answer a request for the metrics page, whatever its path.
 

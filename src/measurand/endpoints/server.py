@@ -84,7 +84,7 @@ def start_wsgi_server(
     context = None
     if certfile and keyfile:
         context = _tls(certfile, keyfile, protocol, client_cafile, client_capath, client_auth_required, tls_min_version, tls_max_version)
-    server = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
+    server: WSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, name="measurand-server", daemon=True)
@@ -149,5 +149,3 @@ class MetricsHandler(BaseHTTPRequestHandler):
     def factory(cls, registry: Any) -> type:
         """A handler class for another registry."""
         return type(cls.__name__, (cls,), {"registry": registry})
-
-

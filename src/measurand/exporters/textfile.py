@@ -13,10 +13,13 @@ from measurand.encoding.text import generate_latest
 __all__ = ["write_to_textfile"]
 
 
-def write_to_textfile(path: str | os.PathLike[str], registry: Any, escaping: str = UNDERSCORES, tmpdir: str | os.PathLike[str] | None = None) -> None:
+def write_to_textfile(
+    path: str | os.PathLike[str], registry: Any, escaping: str = UNDERSCORES, tmpdir: str | os.PathLike[str] | None = None
+) -> None:
     """Write the metrics of a registry to a file in the text format, replacing it in one step.
 
-    Meant for cron jobs and other programs that are not scraped: the node exporter's textfile collector reads the file, whose name must end with ``.prom``.
+    Meant for cron jobs and other programs that are not scraped: the node exporter's textfile collector reads the file, whose name must
+    end with ``.prom``.
     A reader sees the old content or the new one, never a part; the file is readable by everybody. Safe from any thread and process.
 
     Args:

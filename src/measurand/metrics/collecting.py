@@ -1,7 +1,9 @@
 """From a registry to a snapshot, with every collector kept apart from the others.
 
-Instruments are copied straight from their cells. Code that is not ours (custom collectors, gauge callbacks) runs under a deadline, and what it raises is
-caught: the rest of the snapshot is not affected, the failure is logged once and counted in ``measurand_collect_failures_total{collector, reason}``.
+Instruments are copied straight from their cells. Code that is not ours (custom collectors, gauge callbacks) runs under a deadline, and
+what it raises is
+caught: the rest of the snapshot is not affected, the failure is logged once and counted in
+    ``measurand_collect_failures_total{collector, reason}``.
 """
 
 from __future__ import annotations
@@ -44,14 +46,19 @@ class Failures:
         self.counts[collector, reason] = seen + 1
         if not seen:
             log.warning(
-                "collecting %s failed (%s)%s; the other metrics are not affected. Further failures are only counted.", collector, reason, hint, exc_info=error
+                "collecting %s failed (%s)%s; the other metrics are not affected. Further failures are only counted.",
+                collector,
+                reason,
+                hint,
+                exc_info=error,
             )
 
     def family(self) -> SampleFamily:
         """The failures as a metric."""
         name = "measurand_collect_failures"
         content = [
-            Sample(f"{name}_total", {"collector": collector, "reason": reason}, float(count)) for (collector, reason), count in sorted(self.counts.items())
+            Sample(f"{name}_total", {"collector": collector, "reason": reason}, float(count))
+            for (collector, reason), count in sorted(self.counts.items())
         ]
         return SampleFamily(name, "Metrics left out of a snapshot, by collector and reason", "counter", "", content)
 
@@ -117,8 +124,8 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
     Args:
         registry: A ``CollectorRegistry``, a restricted one, or any object with ``collect()``.
         timeout: Seconds that code which is not ours may take in all.
-        call_here: Runs a function where the application's own thread-bound state is (an event loop, for example); code that fails in a helper thread
-            is tried once more through it. Default: the calling thread.
+        call_here: Runs a function where the application's own thread-bound state is (an event loop, for example); code that fails in a
+            helper thread is tried once more through it. Default: the calling thread.
     """
     state = _state_of(registry)
     here = call_here or _call

@@ -25,8 +25,8 @@ class Domain(CollectorRegistry):
 
     Args:
         name: What the domain is called in messages and configuration.
-        refuse_names: Patterns of metric names that may not be defined here (``*`` and ``?`` as in file names, case-sensitive). They are held against the family's
-            name and against each series' name.
+        refuse_names: Patterns of metric names that may not be defined here (``*`` and ``?`` as in file names, case-sensitive). They are
+            held against the family's name and against each series' name.
         refuse_labels: Patterns of label names that its metrics may not have.
         auto_describe: See ``CollectorRegistry``; on by default, so that the rules also reach custom collectors.
         target_info: See ``CollectorRegistry``.
@@ -86,13 +86,15 @@ class Domain(CollectorRegistry):
         where = f" (defined at {definition.source})" if definition is not None else f" (from {type(collector).__qualname__})"
         broken = _first_match(names, refused_names)
         if broken is not None:
-            raise RefusedByDomain(f"{broken[0]}{where} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: define it in the domain it belongs to")
+            raise RefusedByDomain(
+                f"{broken[0]}{where} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: "
+                "define it in the domain it belongs to"
+            )
         broken = _first_match(getattr(definition, "labelnames", ()), refused_labels)
         if broken is not None:
             raise RefusedByDomain(
-                f"the label {broken[0]!r} of {definition.name}{where} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: leave it out"
-                if definition is not None
-                else f"the label {broken[0]!r} is refused by the domain {self.name!r}"
+                f"the label {broken[0]!r} of a metric{where} is refused by the domain {self.name!r}, "
+                f"whose rule is {broken[1]!r}: leave it out"
             )
 
 

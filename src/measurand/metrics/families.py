@@ -81,7 +81,7 @@ class Metric:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Metric) and _content(self) == _content(other)
 
-    __hash__ = None  # type: ignore[assignment] - mutable
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"Metric({self.name}, {self.documentation}, {self.type}, {self.unit}, {self.samples})"
@@ -102,7 +102,9 @@ def _content(metric: Metric) -> tuple[object, ...]:
 class _Labelled(Metric):
     """What the family classes share: label names, given once, zipped with each metric's values."""
 
-    def __init__(self, name: str, documentation: str, typ: str, labels: Sequence[str] | None, given: object, what: str, unit: str = "") -> None:
+    def __init__(
+        self, name: str, documentation: str, typ: str, labels: Sequence[str] | None, given: object, what: str, unit: str = ""
+    ) -> None:
         super().__init__(name, documentation, typ, unit)
         if labels is not None and given is not None:
             raise DefinitionError(f"Can only specify at most one of {what} and labels: with labels, give the values to add_metric()")
@@ -115,7 +117,9 @@ class _Labelled(Metric):
 class UnknownMetricFamily(_Labelled):
     """A value of which the type is not known."""
 
-    def __init__(self, name: str, documentation: str, value: float | None = None, labels: Sequence[str] | None = None, unit: str = "") -> None:
+    def __init__(
+        self, name: str, documentation: str, value: float | None = None, labels: Sequence[str] | None = None, unit: str = ""
+    ) -> None:
         super().__init__(name, documentation, "unknown", labels, value, "value", unit)
         if value is not None:
             self.add_metric([], value)
@@ -157,7 +161,9 @@ class CounterMetricFamily(_Labelled):
 class GaugeMetricFamily(_Labelled):
     """A gauge."""
 
-    def __init__(self, name: str, documentation: str, value: float | None = None, labels: Sequence[str] | None = None, unit: str = "") -> None:
+    def __init__(
+        self, name: str, documentation: str, value: float | None = None, labels: Sequence[str] | None = None, unit: str = ""
+    ) -> None:
         super().__init__(name, documentation, "gauge", labels, value, "value", unit)
         if value is not None:
             self.add_metric([], value)
@@ -241,7 +247,9 @@ class GaugeHistogramMetricFamily(_Labelled):
         if buckets is not None:
             self.add_metric([], buckets, gsum_value)
 
-    def add_metric(self, labels: Sequence[str], buckets: Sequence[tuple[str, float]], gsum_value: float | None, timestamp: Time = None) -> None:
+    def add_metric(
+        self, labels: Sequence[str], buckets: Sequence[tuple[str, float]], gsum_value: float | None, timestamp: Time = None
+    ) -> None:
         """Add one series: its label values, its buckets in ascending order with +Inf last, and its sum if known."""
         for bound, count in buckets:
             self.add_sample(self.name + "_bucket", self._labels(labels, le=bound), count, timestamp)

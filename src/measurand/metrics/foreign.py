@@ -19,7 +19,7 @@ SHARED_MARK = "measurand_shares"
 
 
 def readers(registry: CollectorRegistry) -> list[tuple[Any, Callable[[], list[Family]]]]:
-    """The collectors of the real default registry, each with a function that reads the families whose names ``registry`` does not have itself."""
+    """The collectors of the real default registry, each with a function that reads what ``registry`` does not have itself."""
     theirs: Any = getattr(sys.modules.get("prometheus_client"), "REGISTRY", None)
     if theirs is None or isinstance(theirs, CollectorRegistry):
         return []
@@ -29,4 +29,8 @@ def readers(registry: CollectorRegistry) -> list[tuple[Any, Callable[[], list[Fa
             family.with_labels(registry.common_labels) for family in families_of(collector.collect()) if registry.find(family.name) is None
         ]
 
-    return [(collector, reader(collector)) for collector in list(getattr(theirs, "_collector_to_names", ())) if not hasattr(collector, SHARED_MARK)]
+    return [
+        (collector, reader(collector))
+        for collector in list(getattr(theirs, "_collector_to_names", ()))
+        if not hasattr(collector, SHARED_MARK)
+    ]

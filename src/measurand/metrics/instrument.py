@@ -54,8 +54,10 @@ class _Defining(type):
 class MetricBase(metaclass=_Defining):
     """A metric: a module-level constant that the code around it records on.
 
-    Defining the same metric again, in a reloaded module or an application factory, returns the one that exists; defining another one under its name raises
-    and names both places. A definition that raises registers nothing. All methods are safe from any thread, from signal handlers and after a fork.
+    Defining the same metric again, in a reloaded module or an application factory, returns the one that exists; defining another one
+    under its name raises
+    and names both places. A definition that raises registers nothing. All methods are safe from any thread, from signal handlers and
+    after a fork.
 
     Args:
         name: The metric's name, by convention with its unit (``_seconds``, ``_bytes``) and, for a counter, ``_total``.
@@ -67,12 +69,12 @@ class MetricBase(metaclass=_Defining):
         registry: Where it is exposed: a registry, a domain, or ``None`` for nowhere.
         max_series: How many label sets get a series of their own; further ones are recorded together in one series whose label values are
             all ``__other__``, so that totals stay exact. ``None`` for no limit.
-        label_values: Label values known now; their series exist, and show zero, before the first event. Either for each label name its values,
-            of which all combinations are made, or the tuples themselves.
+        label_values: Label values known now; their series exist, and show zero, before the first event. Either for each label name its
+            values, of which all combinations are made, or the tuples themselves.
 
     Raises:
-        DefinitionError: A name or an option is not valid, or another metric has the name (``DuplicateTimeseries``), or the domain refuses it
-            (``RefusedByDomain``).
+        DefinitionError: A name or an option is not valid, or another metric has the name (``DuplicateTimeseries``), or the domain
+            refuses it (``RefusedByDomain``).
     """
 
     _type: ClassVar[str]
@@ -286,11 +288,14 @@ def _combinations(definition: Definition, label_values: LabelValues) -> Iterable
     if isinstance(label_values, Mapping):
         if set(label_values) != set(definition.labelnames):
             raise DefinitionError(
-                f"label_values of {definition.name} must give values for each of its labels: expected {list(definition.labelnames)}, got {list(label_values)}"
+                f"label_values of {definition.name} must give values for each of its labels: "
+                f"expected {list(definition.labelnames)}, got {list(label_values)}"
             )
         for name, values in label_values.items():
             if isinstance(values, str):
-                raise DefinitionError(f"label_values of {definition.name}: the values of {name!r} must be a list, not the string {values!r}")
+                raise DefinitionError(
+                    f"label_values of {definition.name}: the values of {name!r} must be a list, not the string {values!r}"
+                )
         return product(*(label_values[name] for name in definition.labelnames))
     tuples = [values if isinstance(values, tuple) else (values,) for values in label_values]
     wrong = [values for values in tuples if len(values) != len(definition.labelnames)]

@@ -60,7 +60,8 @@ class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
 
     Args:
         multiprocess_mode: How the values of several processes combine, as in ``prometheus_client``.
-        expire_after: Seconds without a write after which a series is no longer exposed; it comes back with the next write. ``None`` for never.
+        expire_after: Seconds without a write after which a series is no longer exposed; it comes back with the next write. ``None`` for
+            never.
     """
 
     __doc__ += (MetricBase.__doc__ or "").partition("\n\n")[2]
@@ -87,9 +88,13 @@ class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
         label_values: LabelValues = (),
     ) -> None:
         if multiprocess_mode not in self._MULTIPROC_MODES:
-            raise DefinitionError(f"Invalid multiprocess mode: {multiprocess_mode}; it must be one of {', '.join(sorted(self._MULTIPROC_MODES))}")
+            raise DefinitionError(
+                f"Invalid multiprocess mode: {multiprocess_mode}; it must be one of {', '.join(sorted(self._MULTIPROC_MODES))}"
+            )
         if expire_after is not None and not expire_after > 0:
-            raise DefinitionError(f"expire_after of {name} must be a number of seconds greater than zero, or None for never; got {expire_after!r}")
+            raise DefinitionError(
+                f"expire_after of {name} must be a number of seconds greater than zero, or None for never; got {expire_after!r}"
+            )
         options = {"multiprocess_mode": multiprocess_mode, "expire_after": expire_after}
         additive = not multiprocess_mode.endswith("mostrecent")
         prefixes = namespace, subsystem
@@ -268,7 +273,8 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         overlapping = set(self.definition.labelnames) & set(val)
         if overlapping:
             raise RecordingError(
-                f"Overlapping labels for Info metric, metric: {self.definition.labelnames} child: {dict(val)}; {self.definition.name} has {sorted(overlapping)} already"
+                f"Overlapping labels for Info metric, metric: {self.definition.labelnames} child: {dict(val)}; "
+                f"{self.definition.name} has {sorted(overlapping)} already"
             )
         empty = [name for name, value in val.items() if value is None]
         if empty:
@@ -288,7 +294,11 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         frozen = core.freeze(self)
         facts = dict(frozen.payloads())
         content = [
-            Sample(f"{self.definition.name}_info", {**common, **dict(zip(self.definition.labelnames, values, strict=False)), **facts.get(row, {})}, 1.0)
+            Sample(
+                f"{self.definition.name}_info",
+                {**common, **dict(zip(self.definition.labelnames, values, strict=False)), **facts.get(row, {})},
+                1.0,
+            )
             for row, (values, _) in enumerate(frozen.rows())
         ]
         return _sample_family(self, content)

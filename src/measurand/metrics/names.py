@@ -1,8 +1,8 @@
 """Which names a metric and its labels may have, and how a full name is built.
 
-Names are those of Prometheus 3: any non-empty UTF-8 text. Outside the classic set (``[a-zA-Z_:][a-zA-Z0-9_:]*``, for labels without the colon)
-they are escaped for scrapers that do not ask for UTF-8; two names that would then be the same are refused when they are defined, as they would
-spoil the whole scrape. :func:`enable_legacy_validation` refuses everything outside the classic set.
+Names are those of Prometheus 3: any non-empty UTF-8 text. Outside the classic set (``[a-zA-Z_:][a-zA-Z0-9_:]*``, for labels without the
+colon) they are escaped for scrapers that do not ask for UTF-8; two names that would then be the same are refused when they are defined, as
+they would spoil the whole scrape. :func:`enable_legacy_validation` refuses everything outside the classic set.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ def validate_labelnames(metric: str, labelnames: Iterable[str], reserved: Iterab
         if not isinstance(name, str):
             raise TypeError(f"label names of {metric} must be strings, not {type(name).__name__}")
         if not name or (_legacy and not is_classic_label(name)) or not _encodable(name):
-            raise DefinitionError(f"Invalid label metric name: {name!a} of {metric}; use letters, digits and underscores, not starting with a digit")
+            raise DefinitionError(
+                f"Invalid label metric name: {name!a} of {metric}; use letters, digits and underscores, not starting with a digit"
+            )
         if name.startswith("__"):
             raise DefinitionError(f"Reserved label metric name: {name!r} of {metric}; names that start with '__' belong to the server")
         if name in reserved:

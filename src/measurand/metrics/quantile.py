@@ -19,8 +19,8 @@ def quantile(q: float, bounds: Sequence[float], cumulative: Sequence[float]) -> 
         cumulative: The cumulative counts.
 
     Returns:
-        The estimate; NaN without observations. In the +Inf bucket it is the highest finite bound, in a first bucket with a positive bound the
-        interpolation starts at zero. The error is at most the width of the bucket.
+        The estimate; NaN without observations. In the +Inf bucket it is the highest finite bound, in a first bucket with a positive
+        bound the interpolation starts at zero. The error is at most the width of the bucket.
 
     Raises:
         RecordingError: ``q`` is not between 0 and 1.

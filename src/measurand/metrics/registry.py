@@ -1,7 +1,9 @@
 """Registries: which collectors are exposed together.
 
-A collector is anything with ``collect()``; an instrument is one. Names are checked when a collector is registered, so that two metrics can never
-produce the same series. Registering and unregistering are safe from any thread; a registry holds its lock only while it changes its own tables.
+A collector is anything with ``collect()``; an instrument is one. Names are checked when a collector is registered, so that two metrics
+can never
+produce the same series. Registering and unregistering are safe from any thread; a registry holds its lock only while it changes its own
+tables.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from measurand.metrics.names import SUFFIXES, underscored, validate_labelnames
 from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, restricted
 
 if TYPE_CHECKING:
-    from measurand.metrics.instrument import MetricBase
+    pass
 
 __all__ = ["Collector", "CollectorRegistry", "RestrictedRegistry", "families_of"]
 
@@ -76,7 +78,7 @@ class CollectorRegistry(RegistryPrivates):
         self.set_common_labels(common_labels or {})
 
     @property
-    def _exclusive(self) -> threading.RLock:  # type: ignore[valid-type]
+    def _exclusive(self) -> threading.RLock:
         """The lock of this process: one that another thread held during a fork would stay locked in the child for ever."""
         if self._guard_owner != os.getpid():
             self._guard, self._guard_owner = threading.RLock(), os.getpid()
@@ -102,8 +104,8 @@ class CollectorRegistry(RegistryPrivates):
     def unregister(self, collector: Collector) -> None:
         """Remove a collector.
 
-        The process, platform and garbage collectors are opt-in here; removing one of them that is not registered does nothing, so that programs which
-        opt out of them go on working.
+        The process, platform and garbage collectors are opt-in here; removing one of them that is not registered does nothing, so that
+        programs which opt out of them go on working.
 
         Raises:
             KeyError: It is not registered here.
@@ -129,8 +131,7 @@ class CollectorRegistry(RegistryPrivates):
 
         This is the slow, general way; exposition uses snapshots.
         """
-        for family in self.target_families():
-            yield _as_metric(family)
+        yield from map(_as_metric, self.target_families())
         for collector in self.collectors():
             for family in self.families(collector):
                 yield _as_metric(family)
@@ -140,7 +141,9 @@ class CollectorRegistry(RegistryPrivates):
         snapshot = getattr(collector, "snapshot", None)
         if snapshot is not None and getattr(collector, "is_plain", False):
             return [snapshot(self._common)]
-        return [family.with_labels(self._common) for family in families_of(collector.collect())]
+        found: list[Family] = []
+        found += [family.with_labels(self._common) for family in families_of(collector.collect())]
+        return found
 
     def target_families(self) -> list[SampleFamily]:
         """The target info, if there is any."""
@@ -201,7 +204,7 @@ class CollectorRegistry(RegistryPrivates):
         complete = {**self._common, **wanted}
         for metric in self.collect():
             for sample in metric.samples:
-                if sample.name == name and (sample.labels == wanted or sample.labels == complete):
+                if sample.name == name and sample.labels in (wanted, complete):
                     return sample.value
         return None
 
@@ -212,16 +215,21 @@ class CollectorRegistry(RegistryPrivates):
             names: list[str] = definition.series_names(SUFFIXES)
         else:
             describe = getattr(collector, "describe", None) or (collector.collect if self._auto_describe else None)
-            names = [] if describe is None else [metric.name + suffix for metric in describe() for suffix in ("", *SUFFIXES.get(metric.type, ()))]
+            names = (
+                []
+                if describe is None
+                else [metric.name + suffix for metric in describe() for suffix in ("", *SUFFIXES.get(metric.type, ()))]
+            )
         exposed = (underscored(name) for name in names)
         return list(dict.fromkeys([*names, *exposed]))
 
     def _refuse_shadowing(self, collector: Any, names: tuple[str, ...]) -> None:
         definition = getattr(collector, "definition", None)
-        shadowed = [name for name in names if definition is not None and name in definition.labelnames]
-        if shadowed:
+        shadowed = [] if definition is None else [name for name in names if name in definition.labelnames]
+        if definition is not None and shadowed:
             raise DefinitionError(
-                f"{definition.name} (defined at {definition.source}) has the label {shadowed[0]!r}, which is a common label of its registry; rename one of them"
+                f"{definition.name} (defined at {definition.source}) has the label {shadowed[0]!r}, "
+                "which is a common label of its registry; rename one of them"
             )
 
     def _conflict(self, collector: Any, duplicates: list[str]) -> DuplicateTimeseries:

@@ -1,8 +1,9 @@
 """Running other people's code with a deadline.
 
-Python cannot interrupt a function, so a function that must not hold up the caller runs in another thread. A :class:`Relay` runs a batch one after the
-other in one helper thread; when one of them takes too long, a second helper takes over the rest and the slow one is left alone. At the deadline
-the caller gets what is there. A function that still runs from an earlier batch is not started again, so the number of helpers
+Python cannot interrupt a function, so a function that must not hold up the caller runs in another thread. A :class:`Relay` runs a batch
+one after the
+other in one helper thread; when one of them takes too long, a second helper takes over the rest and the slow one is left alone. At the
+deadline the caller gets what is there. A function that still runs from an earlier batch is not started again, so the number of helpers
 is bounded by the number of functions.
 """
 
@@ -103,7 +104,9 @@ class Relay:
                 moment = clock.system_monotonic()
                 if moment >= deadline:
                     break
-                held_up = all(job is not None and not job.done and job.started is not None and moment - job.started >= PATIENCE for job in current)
+                held_up = all(
+                    job is not None and not job.done and job.started is not None and moment - job.started >= PATIENCE for job in current
+                )
                 if waiting and held_up:
                     helper()
                 changed.wait(min(PATIENCE, deadline - moment) if waiting else deadline - moment)

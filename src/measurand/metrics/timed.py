@@ -34,7 +34,9 @@ class Timed:
         missing = [name for name in names if name not in values and name != STATUS]
         unknown = [name for name in values if name not in names]
         if missing or unknown:
-            raise LabelError(f"timed() needs a value for each label of {metric.definition.name}: expected {list(names)}, got {list(values)}")
+            raise LabelError(
+                f"timed() needs a value for each label of {metric.definition.name}: expected {list(names)}, got {list(values)}"
+            )
         self._metric = metric
         self._success = tuple(values.get(name, "success") for name in names)
         self._failed = tuple(values.get(name, "failed") for name in names)
@@ -84,7 +86,12 @@ def timed(target: F) -> F: ...
 def timed(target: None = None, *, registry: CollectorRegistry = ...) -> _Unnamed: ...
 @overload
 def timed(
-    target: str | Target, *, labels: Mapping[str, object] | None = ..., documentation: str = ..., registry: CollectorRegistry = ..., **options: Any
+    target: str | Target,
+    *,
+    labels: Mapping[str, object] | None = ...,
+    documentation: str = ...,
+    registry: CollectorRegistry = ...,
+    **options: Any,
 ) -> Timed: ...
 def timed(
     target: Any = None,
@@ -109,13 +116,14 @@ def timed(
             ...
         print(timer.duration)
 
-    As a decorator it fits functions, coroutine functions, generators, asynchronous generators, methods, ``staticmethod`` and ``classmethod``; an asynchronous or
+    As a decorator it fits functions, coroutine functions, generators, asynchronous generators, methods, ``staticmethod`` and
+    ``classmethod``; an asynchronous or
     generating function is timed to its end. Durations are in seconds, from a monotonic clock. Safe from any thread.
 
     Args:
         target: A metric (histogram, summary or gauge), the name of a histogram that is made at first use, or nothing.
-        labels: Label values. The label ``status``, with the values ``success`` and ``failed``, is added to a histogram made here, and filled in on a
-            given metric that has it.
+        labels: Label values. The label ``status``, with the values ``success`` and ``failed``, is added to a histogram made here, and
+            filled in on a given metric that has it.
         documentation: What a histogram made here means.
         registry: Where a histogram made here is exposed.
         **options: Further options of a histogram made here, such as ``buckets``.

@@ -1,6 +1,7 @@
 """The pytest plugin: fixtures ``metrics`` and ``metrics_clock``.
 
-Loaded by pytest itself wherever the package is installed. It changes nothing for tests that do not ask for a fixture, and imports nothing of the package until one does.
+Loaded by pytest itself wherever the package is installed. It changes nothing for tests that do not ask for a fixture, and imports
+nothing of the package until one does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["metrics", "metrics_clock"]
 
 @pytest.fixture
 def metrics() -> Readings:
-    """What the test changed in the default registry: ``metrics.delta("orders_total", channel="web")``, ``value``, ``samples``, ``quantile``, …"""
+    """What the test changed in the default registry: ``metrics.delta("orders_total", channel="web")`` and the like."""
     from measurand.testing.readings import Readings  # noqa: PLC0415 - see the module's promise
 
     return Readings()

@@ -1,6 +1,7 @@
 """Reading what a test changed, with metrics that live as long as the process.
 
-Module-level metrics keep counting from test to test. :class:`Readings` notes all values when it is made and answers relative to them, so that tests need no reset, run in any
+Module-level metrics keep counting from test to test. :class:`Readings` notes all values when it is made and answers relative to them,
+so that tests need no reset, run in any
 order, and do not disturb each other. It reads through the same snapshots as a scrape and touches no private attribute.
 """
 
@@ -40,13 +41,14 @@ class Change:
     after: float | None
 
     def __str__(self) -> str:
-        return f"{_show(self.name, self.labels)}: {'new' if self.before is None else self.before} -> {'gone' if self.after is None else self.after}"
+        return f"{_show(self.name, self.labels)}: {_or(self.before, 'new')} -> {_or(self.after, 'gone')}"
 
 
 class Readings:
     """The values of a registry's instruments, relative to the moment at which it was made.
 
-    Label arguments select: series match that have all the given labels with the given values. Values are compared as strings, so ``status=200`` works.
+    Label arguments select: series match that have all the given labels with the given values. Values are compared as strings, so
+    ``status=200`` works.
 
     Args:
         registry: The registry to read.
@@ -135,9 +137,7 @@ class Readings:
         """Every series of the registry's instruments that has changed, appeared or gone since the start."""
         now = _by_series(self._instruments())
         keys = sorted(now.keys() | self._before.keys(), key=lambda key: (key[0], sorted(key[1])))
-        return [
-            Change(key[0], dict(key[1]), self._before.get(key), now.get(key)) for key in keys if self._before.get(key) != now.get(key)
-        ]
+        return [Change(key[0], dict(key[1]), self._before.get(key), now.get(key)) for key in keys if self._before.get(key) != now.get(key)]
 
     def assert_no_unexpected_series(self, *expected: str) -> None:
         """Check that nothing has changed since the start but the expected series.
@@ -148,7 +148,11 @@ class Readings:
         Raises:
             AssertionError: Something else has changed; the message lists it.
         """
-        patterns = [variant for name in expected for variant in (name, *(f"{name}{suffix}" for suffix in ("_total", "_bucket", "_count", "_sum", "_info")))]
+        patterns = [
+            variant
+            for name in expected
+            for variant in (name, *(f"{name}{suffix}" for suffix in ("_total", "_bucket", "_count", "_sum", "_info")))
+        ]
         unexpected = [change for change in self.changes() if not any(fnmatchcase(change.name, pattern) for pattern in patterns)]
         if unexpected:
             listed = "\n  ".join(str(change) for change in unexpected[:20])
@@ -169,13 +173,17 @@ class Readings:
         growth: dict[str, int] = {}
         known = {(key[0], _without_own(key[1])) for key in self._before}
         for family in self._instruments():
-            fresh = {_without_own(_key(sample)[1]) for sample in family.samples() if (sample.name, _without_own(_key(sample)[1])) not in known}
+            fresh = {
+                _without_own(_key(sample)[1]) for sample in family.samples() if (sample.name, _without_own(_key(sample)[1])) not in known
+            }
             if fresh and fnmatchcase(family.name, name.removesuffix("_total")):
                 growth[family.name] = len(fresh)
         total = sum(growth.values())
         if total > limit:
             listed = ", ".join(f"{metric} {count}" for metric, count in sorted(growth.items(), key=lambda item: -item[1])[:10])
-            raise AssertionError(f"{total} new series, the budget is {limit}: {listed}. A label may hold a value without bounds, such as an id or a raw path.")
+            raise AssertionError(
+                f"{total} new series, the budget is {limit}: {listed}. Does a label hold ids or raw paths?"
+            )
 
     def _instruments(self) -> Iterator[Family]:
         for collector in self._registry.collectors():
@@ -199,6 +207,10 @@ class Readings:
         similar = difflib.get_close_matches(name, there, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(similar)}?" if similar else "; the registry has no instrument with such a series"
         return f"no series named {name}{hint}"
+
+
+def _or(value: float | None, absent: str) -> str:
+    return absent if value is None else str(value)
 
 
 def _series_name(definition: object) -> str:

@@ -48,7 +48,11 @@ class Recorder:
         families = gather(self._registry).families
         recording = Recording(
             {family.name: family.type for family in families},
-            {(sample.name, tuple(sorted(sample.labels.items()))): float(sample.value) for family in families for sample in family.samples()},
+            {
+                (sample.name, tuple(sorted(sample.labels.items()))): float(sample.value)
+                for family in families
+                for sample in family.samples()
+            },
         )
         self.recordings.append(recording)
         return recording

@@ -109,8 +109,8 @@ class Layout:
         pieces: The label block in order, as ``(text, index)``: the text, then the escaped label value with that index and a closing quote;
             or the text alone if the index is -1. All but the first text start with a comma.
         split: After how many pieces a line's ``mid`` stands.
-        lines: The lines of a row: ``(head, mid or None, number, exemplar)``, where ``number`` is the index in the row (-1: time of creation) and
-            ``exemplar`` the cell whose exemplar the line shows (-1: none).
+        lines: The lines of a row: ``(head, mid or None, number, exemplar)``, where ``number`` is the index in the row (-1: time of
+            creation) and ``exemplar`` the cell whose exemplar the line shows (-1: none).
     """
 
     __slots__ = ("_lines", "_pieces", "_split", "_trivial")

@@ -191,7 +191,8 @@ class SummaryBase(Instrument):
         if not cells:
             support.missing_labels(self._root.spec)
         if isnan(amount):
-            return support.ignore_nan(self._root.spec)
+            support.ignore_nan(self._root.spec)
+            return
         if _exclusive is None:
             cells[0] += 1.0
             cells[1] += amount
@@ -226,7 +227,8 @@ class HistogramBase(Instrument):
         if not cells:
             support.missing_labels(self._root.spec)
         if isnan(amount):
-            return support.ignore_nan(self._root.spec)
+            support.ignore_nan(self._root.spec)
+            return
         bucket = bisect_left(self._root.spec.bounds, amount)
         if _exclusive is None:
             cells[bucket] += 1.0
@@ -240,7 +242,6 @@ class HistogramBase(Instrument):
             if self._exemplars is None:
                 self._exemplars = {}
             self._exemplars[bucket] = checked
-        return None
 
     def time(self) -> Timer:
         """Time a block or a function; observes the duration in seconds."""

@@ -32,7 +32,7 @@ class _Root:
 class Instrument:
     """A root or one of its series; see ``measurand.core.contract``."""
 
-    __slots__ = ("_block", "_cells", "_born", "_exemplars", "_key", "_payload", "_root", "_table", "_touched")
+    __slots__ = ("_block", "_born", "_cells", "_exemplars", "_key", "_payload", "_root", "_table", "_touched")
 
     _root: _Root
     _key: Key | None  # a child's label values
@@ -99,6 +99,7 @@ class Instrument:
 
 
 def require_labelled_root(series: Instrument) -> None:
+    """Refuse what only a root with labels can do."""
     if not series._root.spec.labelnames:
         support.unlabelled(series._root.spec)
     if series._key is not None:
@@ -119,6 +120,7 @@ def define(instrument: Instrument, spec: Spec) -> None:
 
 
 def start(series: Instrument) -> None:
+    """Give a series its cells, at zero."""
     series._cells = [0.0] * series._root.spec.width
     series._exemplars = None
     series._payload = None
@@ -128,6 +130,7 @@ def start(series: Instrument) -> None:
 
 
 def new_series(instrument: S, key: Key) -> S:
+    """A child that is not in the table yet."""
     series = type(instrument).__new__(type(instrument))
     series._root = instrument._root
     series._key = key
@@ -157,6 +160,7 @@ def find_series(instrument: S, key: Key) -> S:
 
 
 def drop(instrument: Instrument, key: Key) -> None:
+    """Take a child out of the table, if it is there."""
     instrument._table.pop(key, None)
 
 
