@@ -8,6 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 PY := $(VENV)/bin/python
+REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 NATIVE := $(wildcard src/measurand/core/native/*.[ch])
 
 .PHONY: help demo test test-native test-pure bench bench-check lint types build servers clean
@@ -23,7 +24,7 @@ help:
 	@echo "make build         wheel and sdist in dist/, each tried in an empty environment"
 	@echo "make clean         remove what the above made"
 
-demo: $(VENV)/.with-examples
+demo: $(VENV)/.with-requirements-of-$(APP)
 	$(PY) -m examples.$(APP).demo $(ARGS)
 
 test: test-native test-pure
@@ -58,6 +59,14 @@ clean:
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what has been installed stays until the file that asked for it changes.
+
+$(VENV)/.with-requirements-of-%: examples/%/requirements.txt $(VENV)/.package
+	$(PY) -m pip install --quiet --requirement $<
+	@touch $@
+
+$(VENV)/.with-test: $(REQUIREMENTS) $(VENV)/.package
+	$(PY) -m pip install --quiet --group test $(addprefix --requirement ,$(REQUIREMENTS))
+	@touch $@
 
 $(VENV)/.with-%: $(VENV)/.package
 	$(PY) -m pip install --quiet --group $*
