@@ -12,10 +12,12 @@ import tarfile
 import tomllib
 import zipfile
 from email.parser import Parser
-from importlib.metadata import distribution
+from importlib.metadata import distribution, version
 from pathlib import Path, PurePosixPath
 
 import pytest
+
+import measurand
 
 pytestmark = pytest.mark.once
 
@@ -134,6 +136,10 @@ def test_every_extra_that_an_error_names_exists() -> None:
     for package, extra in named:
         declared = [distribution_name(requirement) for requirement in PROJECT["optional-dependencies"].get(extra, [])]
         assert distribution_name(package) in declared, f"measurand[{extra}] does not install {package}"
+
+
+def test_there_is_one_version() -> None:
+    assert measurand.__version__ == PROJECT["version"] == version("measurand")
 
 
 def test_the_changelog_opens_with_this_version() -> None:
