@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from measurand.endpoints.server import start_http_server as start_http_server
     from measurand.endpoints.server import start_wsgi_server as start_wsgi_server
     from measurand.endpoints.wsgi import make_wsgi_app as make_wsgi_app
+    from measurand.exporters.pushgateway import delete_from_gateway as delete_from_gateway
+    from measurand.exporters.pushgateway import instance_ip_grouping_key as instance_ip_grouping_key
+    from measurand.exporters.pushgateway import push_to_gateway as push_to_gateway
+    from measurand.exporters.pushgateway import pushadd_to_gateway as pushadd_to_gateway
     from measurand.exporters.textfile import write_to_textfile as write_to_textfile
     from measurand.metrics.domains import OPERATIONAL as OPERATIONAL
     from measurand.metrics.domains import REGISTRY as REGISTRY
@@ -74,11 +78,15 @@ _MODULE_OF = {
     "ProcessCollector": "catalog.process",
     "REGISTRY": "metrics.domains",
     "Summary": "metrics.instruments",
+    "delete_from_gateway": "exporters.pushgateway",
     "disable_created_metrics": "metrics.instrument",
     "enable_created_metrics": "metrics.instrument",
     "generate_latest": "encoding.text",
+    "instance_ip_grouping_key": "exporters.pushgateway",
     "make_asgi_app": "endpoints.asgi",
     "make_wsgi_app": "endpoints.wsgi",
+    "push_to_gateway": "exporters.pushgateway",
+    "pushadd_to_gateway": "exporters.pushgateway",
     "start_http_server": "endpoints.server",
     "start_wsgi_server": "endpoints.server",
     "timed": "metrics.timed",

@@ -27,8 +27,13 @@ class Clock(Protocol):
 
 Follower = Callable[[Clock | None], None]
 
+
+def _system_wall() -> float:
+    return time.time()  # looked up at each call, so that whoever replaces time.time() in a test is heard
+
+
 monotonic: Callable[[], float] = time.perf_counter
-wall: Callable[[], float] = time.time
+wall: Callable[[], float] = _system_wall
 
 system_monotonic: Callable[[], float] = time.monotonic
 """The system's clock, whatever is in use: for deadlines on real threads and sockets, which a replaced clock does not move."""
@@ -48,7 +53,7 @@ def use(clock: Clock | None) -> Clock | None:
     global monotonic, wall, _current  # noqa: PLW0603 - the module is the clock
     before, _current = _current, clock
     monotonic = time.perf_counter if clock is None else clock.monotonic
-    wall = time.time if clock is None else clock.wall
+    wall = _system_wall if clock is None else clock.wall
     for follow in _followers:
         follow(clock)
     return before

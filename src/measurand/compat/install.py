@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import sys
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -40,7 +41,13 @@ _REGISTRY = {
     "REGISTRY": "metrics.domains",
     "RestrictedRegistry": "metrics.registry",
 }
+_PUSH = dict.fromkeys(("delete_from_gateway", "instance_ip_grouping_key", "push_to_gateway", "pushadd_to_gateway"), "exporters.pushgateway")
+_HANDLERS = dict.fromkeys(
+    ("basic_auth_handler", "default_handler", "passthrough_redirect_handler", "tls_auth_handler"), "exporters.pushgateway"
+)
 _EXPOSITION = {
+    **_PUSH,
+    **_HANDLERS,
     "CONTENT_TYPE_LATEST": "encoding.negotiation",
     "CONTENT_TYPE_PLAIN_0_0_4": "encoding.negotiation",
     "CONTENT_TYPE_PLAIN_1_0_0": "encoding.negotiation",
@@ -55,6 +62,7 @@ _EXPOSITION = {
     "start_wsgi_server": "endpoints.server",
     "write_to_textfile": "exporters.textfile",
 }
+_NOT_ON_TOP = {*_HANDLERS, "ThreadingWSGIServer", "choose_encoder", "gzip_accepted"}
 _COLLECTORS = {
     "GC_COLLECTOR": "catalog.runtime",
     "GCCollector": "catalog.runtime",
@@ -78,7 +86,7 @@ _LAYOUT: dict[str, dict[str, str]] = {
         "CollectorRegistry": "metrics.registry",
         "Metric": "metrics.families",
         "REGISTRY": "metrics.domains",
-        **{name: where for name, where in _EXPOSITION.items() if name not in {"ThreadingWSGIServer", "choose_encoder", "gzip_accepted"}},
+        **{name: where for name, where in _EXPOSITION.items() if name not in _NOT_ON_TOP},
     },
     "asgi": {"make_asgi_app": "endpoints.asgi"},
     "context_managers": _TRACKING,
@@ -128,7 +136,7 @@ def install() -> None:
     Call it before anything imports ``prometheus_client``, for example in the first lines of the program. Calling it again changes
     nothing. As in the real library, the process, platform
     and garbage collectors are registered. Submodules that have no counterpart here (parsers, bridges) come from the real library if it
-    is installed, and work on our classes. Pushing to a Pushgateway is not part of this yet.
+    is installed, and work on our classes.
 
     Raises:
         AlreadyImported: The real library has been imported; whoever did it holds its classes.
@@ -184,8 +192,8 @@ def _fill_in(modules: dict[str, ModuleType]) -> None:
     modules["exposition"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
     modules["exposition"].CollectorRegistry = package.CollectorRegistry  # type: ignore[attr-defined]
     modules["metrics"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
-    openmetrics = modules["openmetrics.exposition"]
-    openmetrics.CONTENT_TYPE_LATEST = "application/openmetrics-text; version=1.0.0; charset=utf-8"  # type: ignore[attr-defined]
+    openmetrics: Any = modules["openmetrics.exposition"]
+    openmetrics.CONTENT_TYPE_LATEST = "application/openmetrics-text; version=1.0.0; charset=utf-8"
     for name, value in {
         "ALLOWUTF8": escaping.ALLOW_UTF8,
         "UNDERSCORES": escaping.UNDERSCORES,
@@ -193,6 +201,8 @@ def _fill_in(modules: dict[str, ModuleType]) -> None:
         "VALUES": escaping.VALUES,
     }.items():
         setattr(openmetrics, name, value)
+    openmetrics.escape_metric_name = partial(_escape, escaping.escape_name, False)
+    openmetrics.escape_label_name = partial(_escape, escaping.escape_name, True)
     utils: Any = modules["utils"]
     utils.INF, utils.MINUS_INF, utils.NaN = float("inf"), float("-inf"), float("nan")
     utils.floatToGoString = lambda number: format_number(float(number))
@@ -202,6 +212,10 @@ def _fill_in(modules: dict[str, ModuleType]) -> None:
     multiprocess.MultiProcessCollector = _NoMultiProcess
     multiprocess.mark_process_dead = lambda pid, path=None: None
     modules["multiprocess"] = multiprocess
+
+
+def _escape(escape_name: Any, label: bool, name: str, escaping: str = "underscores") -> str:
+    return escape_name(name, escaping, label) if name else name
 
 
 def _fill_in_validation(validation: Any) -> None:

@@ -8,6 +8,7 @@ result is of the same kind as the function, and keeps its signature, name and do
 from __future__ import annotations
 
 import contextlib
+import contextlib
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -55,7 +56,10 @@ def around(fn: F, enter: Enter, leave: Leave) -> F:
         wrap = _around_generator
     else:
         wrap = _around_function
-    return cast(F, functools.wraps(fn)(wrap(fn, enter, leave)))
+    wrapped = functools.wraps(fn)(wrap(fn, enter, leave))
+    with contextlib.suppress(TypeError, ValueError):  # some builtins have no signature
+        wrapped.__signature__ = inspect.signature(fn)  # type: ignore[attr-defined]  # for readers that do not follow __wrapped__
+    return cast(F, wrapped)
 
 
 def _around_function(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:

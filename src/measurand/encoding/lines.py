@@ -92,10 +92,10 @@ def sample_prefix(sample: Sample, scheme: str) -> str:
     return f"{name}{{{','.join(pairs)}}} " if pairs else f"{name} "
 
 
-def exemplar_text(exemplar: Exemplar) -> str:
+def exemplar_text(exemplar: Exemplar, scheme: str) -> str:
     """An exemplar as OpenMetrics 1.0 writes it after the number; empty if its labels are too long."""
     if sum(len(name) + len(value) for name, value in exemplar.labels.items()) > EXEMPLAR_LIMIT:
         return ""
-    labels = ",".join(f'{name}="{escape_value(value)}"' for name, value in sorted(exemplar.labels.items()))
+    labels = ",".join(f'{escape_name(name, scheme, label=True)}="{escape_value(value)}"' for name, value in sorted(exemplar.labels.items()))
     moment = "" if exemplar.timestamp is None else f" {exemplar.timestamp}"
     return f" # {{{labels}}} {format_number(float(exemplar.value))}{moment}"

@@ -44,7 +44,7 @@ def _family(family: Family, escaping: str, report: Report) -> bytes:
     if family.unit and family.name.endswith("_" + family.unit):
         header += f"# UNIT {name} {family.unit}\n"
     if isinstance(family, CellFamily) and is_cells(family, escaping):
-        return header.encode() + cell_lines(family, escaping, family.lines(), lambda exemplar: exemplar_text(exemplar).encode())
+        return header.encode() + cell_lines(family, escaping, family.lines(), lambda exemplar: exemplar_text(exemplar, escaping).encode())
     lines = [header]
     seen = set()
     for sample in family.samples():
@@ -56,13 +56,13 @@ def _family(family: Family, escaping: str, report: Report) -> bytes:
             continue
         seen.add(prefix)
         moment = "" if sample.timestamp is None else f" {sample.timestamp}"
-        lines.append(f"{prefix}{format_number(float(sample.value))}{moment}{_exemplar(family, sample)}\n")
+        lines.append(f"{prefix}{format_number(float(sample.value))}{moment}{_exemplar(family, sample, escaping)}\n")
     return "".join(lines).encode()
 
 
-def _exemplar(family: Family, sample: Sample) -> str:
+def _exemplar(family: Family, sample: Sample, escaping: str) -> str:
     """The sample's exemplar, where the format allows one: on a counter's total and on buckets."""
     allowed = (family.type == "counter" and sample.name.endswith("_total")) or (
         family.type in {"histogram", "gaugehistogram"} and sample.name.endswith("_bucket")
     )
-    return exemplar_text(sample.exemplar) if sample.exemplar and allowed else ""
+    return exemplar_text(sample.exemplar, escaping) if sample.exemplar and allowed else ""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from measurand.endpoints.page import Response, respond
+from measurand.metrics.collecting import is_quick
 from measurand.metrics.domains import REGISTRY
 
 __all__ = ["make_asgi_app"]
@@ -20,7 +21,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 def make_asgi_app(registry: Any = REGISTRY, disable_compression: bool = False) -> ASGIApp:
     """Make an ASGI application that serves the metrics of a registry under any path; to be mounted, or served alone.
 
-    The page is made in another thread, so that the event loop goes on. A collector that needs the loop's thread, such as a callback
+    The page of a large registry, or of one with custom collectors or callbacks, is made in another thread, so that the event loop goes
+    on. A collector that needs the loop's thread, such as a callback
     that counts its tasks, is called there. Without asyncio (under trio) everything runs in the calling thread.
 
     Args:
@@ -52,6 +54,8 @@ async def _respond(registry: Any, method: str, path: str, query: str, headers: d
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
+        loop = None
+    if loop is None or is_quick(registry):
         return respond(registry, method, path, query, headers, compress=compress)
 
     def in_loop(function: Callable[[], Any]) -> Any:

@@ -15,7 +15,6 @@ __all__ = ["ALLOWED", "Response", "metrics_page", "respond"]
 ALLOWED = "GET, HEAD, OPTIONS"
 
 GZIP_LEVEL = 4  # about the size of level 9 on this kind of text, at a third of its time
-GZIP_FROM = 860  # bytes; smaller answers fit one packet anyway
 
 MARGIN = 0.5
 """Seconds of a scraper's timeout that are left for encoding and for the way back."""
@@ -57,7 +56,7 @@ def metrics_page(
     headers = [("Content-Type", chosen.content_type)]
     if compress:
         headers.append(("Vary", "Accept, Accept-Encoding"))
-        if len(body) >= GZIP_FROM and gzip_accepted(accept_encoding):
+        if gzip_accepted(accept_encoding):
             body = gzip.compress(body, GZIP_LEVEL, mtime=0)
             headers.append(("Content-Encoding", "gzip"))
     headers.append(("Content-Length", str(len(body))))

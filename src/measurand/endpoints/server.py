@@ -34,7 +34,7 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no event; anything else is shown as the base class does."""
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError | ssl.SSLError):
             super().handle_error(request, client_address)
 
 
@@ -86,7 +86,11 @@ def start_wsgi_server(
         context = _tls(certfile, keyfile, protocol, client_cafile, client_capath, client_auth_required, tls_min_version, tls_max_version)
     server: WSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
     if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.socket = context.wrap_socket(
+            server.socket,
+            server_side=True,
+            do_handshake_on_connect=False,  # in the connection's own thread: a silent client must not stop the others
+        )
     thread = threading.Thread(target=server.serve_forever, name="measurand-server", daemon=True)
     thread.start()
     return server, thread

@@ -14,14 +14,16 @@ from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from measurand import core
 from measurand.metrics import foreign
+from measurand.metrics.definition import definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry, families_of
 from measurand.metrics.relay import Relay
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, restricted
 
-__all__ = ["DEADLINE", "Failures", "Gathering", "gather"]
+__all__ = ["DEADLINE", "Failures", "Gathering", "gather", "is_quick"]
 
 log = logging.getLogger("measurand")
 
@@ -29,6 +31,9 @@ CallHere = Callable[[Callable[[], Any]], Any]
 
 REMEMBERED = 1000
 """How many failing functions are remembered per registry."""
+
+QUICK_SERIES = 500
+"""How many series a snapshot may have to count as quick."""
 
 DEADLINE = 5.0
 """Seconds that all foreign code of one snapshot may take together; a scrape times out after 10 by default."""
@@ -139,7 +144,7 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
         for collector in registry.collectors():
             slots.append([])
             label = _label(collector)
-            if not getattr(collector, "is_plain", False):
+            if not is_plain(collector):
                 jobs.append(_Job(len(slots) - 1, id(collector), label, partial(base.families, collector)))
                 continue
             slots[-1] = found = base.families(collector)
@@ -159,6 +164,21 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
     if names is not None:
         families = [wanted for family in families if (wanted := restricted(family, names)) is not None]
     return Gathering(families, state.failures)
+
+
+def is_quick(registry: Any) -> bool:
+    """Whether a snapshot of the registry is small and runs no foreign code, so that taking it is a matter of a millisecond."""
+    if not isinstance(registry, CollectorRegistry) or (registry is REGISTRY and foreign.readers(REGISTRY)):
+        return False
+    total = 0
+    for collector in registry.collectors():
+        if not is_plain(collector):
+            return False
+        series = core.children(collector) or [collector]
+        total += len(series)
+        if total > QUICK_SERIES or any(callable(core.payload(one)) for one in series):
+            return False
+    return True
 
 
 def _run(jobs: list[_Job], slots: list[list[Family]], state: _State, timeout: float, here: CallHere) -> None:
@@ -229,5 +249,5 @@ def _number(callback: Callable[[], float]) -> float:
 
 
 def _label(collector: Any) -> str:
-    definition = getattr(collector, "definition", None)
+    definition = definition_of(collector)
     return definition.name if definition is not None else type(collector).__qualname__

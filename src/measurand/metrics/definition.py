@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Definition", "Source", "calling_source"]
+__all__ = ["Definition", "Source", "calling_source", "definition_of", "is_plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +86,14 @@ class Definition:
     def series_names(self, suffixes: Mapping[str, tuple[str, ...]]) -> list[str]:
         """The series names that the metric owns."""
         return [self.name, *(self.name + suffix for suffix in suffixes.get(self.type, ()))]
+
+
+def definition_of(collector: object) -> Definition | None:
+    """What an instrument was defined as; ``None`` for any other collector."""
+    definition = getattr(collector, "definition", None)
+    return definition if isinstance(definition, Definition) else None
+
+
+def is_plain(collector: object) -> bool:
+    """Whether a collector is an instrument that is read straight from its cells."""
+    return getattr(collector, "is_plain", False) is True

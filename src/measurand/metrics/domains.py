@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from measurand.errors import RefusedByDomain
+from measurand.metrics.definition import definition_of
 from measurand.metrics.registry import Collector, CollectorRegistry
 
 __all__ = ["OPERATIONAL", "REGISTRY", "Domain"]
@@ -82,7 +83,7 @@ class Domain(CollectorRegistry):
         super().register(collector)
 
     def _check(self, collector: Any, names: Iterable[str], refused_names: list[str], refused_labels: list[str]) -> None:
-        definition = getattr(collector, "definition", None)
+        definition = definition_of(collector)
         where = f" (defined at {definition.source})" if definition is not None else f" (from {type(collector).__qualname__})"
         broken = _first_match(names, refused_names)
         if broken is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from measurand.core import support
 from measurand.errors import DefinitionError, DuplicateTimeseries
+from measurand.metrics.definition import definition_of, is_plain
 from measurand.metrics.families import Metric
 from measurand.metrics.legacy import RegistryPrivates
 from measurand.metrics.names import SUFFIXES, underscored, validate_labelnames
@@ -138,9 +139,8 @@ class CollectorRegistry(RegistryPrivates):
 
     def families(self, collector: Any) -> list[Family]:
         """One collector's families at this moment, with the common labels; a collector's exception passes through."""
-        snapshot = getattr(collector, "snapshot", None)
-        if snapshot is not None and getattr(collector, "is_plain", False):
-            return [snapshot(self._common)]
+        if is_plain(collector):
+            return [collector.snapshot(self._common)]
         found: list[Family] = []
         found += [family.with_labels(self._common) for family in families_of(collector.collect())]
         return found
@@ -209,8 +209,8 @@ class CollectorRegistry(RegistryPrivates):
         return None
 
     def _names_produced_by(self, collector: Any) -> list[str]:
-        definition = getattr(collector, "definition", None)
-        if definition is not None and getattr(collector, "is_plain", False):
+        definition = definition_of(collector)
+        if definition is not None and is_plain(collector):
             self._refuse_shadowing(collector, tuple(self._common))
             names: list[str] = definition.series_names(SUFFIXES)
         else:
@@ -224,7 +224,7 @@ class CollectorRegistry(RegistryPrivates):
         return list(dict.fromkeys([*names, *exposed]))
 
     def _refuse_shadowing(self, collector: Any, names: tuple[str, ...]) -> None:
-        definition = getattr(collector, "definition", None)
+        definition = definition_of(collector)
         shadowed = [] if definition is None else [name for name in names if name in definition.labelnames]
         if definition is not None and shadowed:
             raise DefinitionError(
@@ -239,7 +239,7 @@ class CollectorRegistry(RegistryPrivates):
 
 
 def _whose(collector: Any) -> str:
-    definition = getattr(collector, "definition", None)
+    definition = definition_of(collector)
     if definition is None:
         return f"{type(collector).__module__}.{type(collector).__qualname__}"
     return f"{definition.type} {definition.name} with labels {list(definition.labelnames)}, defined at {definition.source}"

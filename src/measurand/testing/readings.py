@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import inf
 
+from measurand.metrics.definition import definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.quantile import quantile
 from measurand.metrics.registry import CollectorRegistry
@@ -181,18 +182,16 @@ class Readings:
         total = sum(growth.values())
         if total > limit:
             listed = ", ".join(f"{metric} {count}" for metric, count in sorted(growth.items(), key=lambda item: -item[1])[:10])
-            raise AssertionError(
-                f"{total} new series, the budget is {limit}: {listed}. Does a label hold ids or raw paths?"
-            )
+            raise AssertionError(f"{total} new series, the budget is {limit}: {listed}. Does a label hold ids or raw paths?")
 
     def _instruments(self) -> Iterator[Family]:
         for collector in self._registry.collectors():
-            if getattr(collector, "is_plain", False):
+            if is_plain(collector):
                 yield from self._registry.families(collector)
 
     def _require_known(self, name: str, labels: Mapping[str, object]) -> None:
         owner = self._registry.find(name)
-        definition = getattr(owner, "definition", None)
+        definition = definition_of(owner)
         if definition is None or name == definition.name != _series_name(definition):
             raise LookupError(self._missing(name, labels))
         own = {*definition.labelnames, *self._registry.common_labels, "le", definition.name}
