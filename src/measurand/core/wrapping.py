@@ -8,7 +8,6 @@ result is of the same kind as the function, and keeps its signature, name and do
 from __future__ import annotations
 
 import contextlib
-import contextlib
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
