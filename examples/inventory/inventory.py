@@ -1,0 +1,88 @@
+"""Stock: what goes into a compartment and what comes out of it. Publishes ``inventory_quantity_changes_total``.
+
+Promises: a compartment holds one kind of part, never less than nothing, and every change leaves a line in the history.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from measurand import Counter
+
+from .database import Database, find
+from .errors import ConflictError, InvalidError, NotFoundError
+from .models import Box, Part, Stock, StockChange
+
+QUANTITY_CHANGES = Counter(
+    "inventory_quantity_changes_total",
+    "Stock changes made, by operation",
+    ["operation"],
+    label_values={"operation": ["add", "remove"]},
+)
+
+MOST_IN_ONE_LOCATION = 1_000_000
+
+
+def add_stock(database: Database, *, part_id: int, box_no: int, location_no: int, quantity: int) -> dict[str, Any]:
+    """Put ``quantity`` pieces of a part into a compartment.
+
+    Raises:
+        NotFoundError: No such part or box.
+        InvalidError: The box has no such compartment.
+        ConflictError: Another part lies there, or it would not fit.
+    """
+    with database.writing() as session:
+        find(session, Part, part_id)
+        box = find(session, Box, box_no)
+        if not 1 <= location_no <= box.capacity:
+            raise InvalidError(f"box {box_no} has locations 1 to {box.capacity}; choose one of them instead of {location_no}")
+        stock = _locked(session, box_no, location_no)
+        if stock is None:
+            stock = Stock(box_no=box_no, location_no=location_no, part_id=part_id, quantity=0)
+            session.add(stock)
+        elif stock.part_id != part_id:
+            raise ConflictError(f"location {location_no} of box {box_no} holds part {stock.part_id}; choose an empty location")
+        if stock.quantity + quantity > MOST_IN_ONE_LOCATION:
+            raise ConflictError(f"a location holds at most {MOST_IN_ONE_LOCATION:,} pieces; choose another one for the rest")
+        stock.quantity += quantity
+        session.add(StockChange(part_id=part_id, box_no=box_no, location_no=location_no, delta=quantity))
+        answer = stock.as_json()
+    QUANTITY_CHANGES.labels("add").inc()  # after the commit: what was refused or rolled back has not happened
+    return answer
+
+
+def remove_stock(database: Database, *, part_id: int, box_no: int, location_no: int, quantity: int) -> dict[str, Any]:
+    """Take ``quantity`` pieces of a part out of a compartment; an emptied compartment is free for another part.
+
+    Raises:
+        NotFoundError: The part does not lie there.
+        ConflictError: There are fewer pieces than asked for.
+    """
+    with database.writing() as session:
+        stock = _locked(session, box_no, location_no)
+        if stock is None or stock.part_id != part_id:
+            raise NotFoundError(f"part {part_id} does not lie in location {location_no} of box {box_no}")
+        if stock.quantity < quantity:
+            raise ConflictError(f"only {stock.quantity} pieces are left in location {location_no} of box {box_no}; take fewer")
+        answer = stock.as_json() | {"quantity": stock.quantity - quantity}
+        if stock.quantity == quantity:
+            session.delete(stock)
+        else:
+            stock.quantity -= quantity
+        session.add(StockChange(part_id=part_id, box_no=box_no, location_no=location_no, delta=-quantity))
+    QUANTITY_CHANGES.labels("remove").inc()  # after the commit: what was refused or rolled back has not happened
+    return answer
+
+
+def changes(database: Database, *, limit: int, offset: int) -> list[dict[str, Any]]:
+    """The history, newest first."""
+    with database.reading() as session:
+        rows = session.scalars(select(StockChange).order_by(StockChange.id.desc()).limit(limit).offset(offset))
+        return [row.as_json() for row in rows]
+
+
+def _locked(session: Session, box_no: int, location_no: int) -> Stock | None:
+    return session.get(Stock, (box_no, location_no), with_for_update=True)
