@@ -59,16 +59,12 @@ class ProcessCollector:
         vmem, rss, start, cpu, open_fds, max_fds = self.describe()
         families = []
         try:
-            fields = (directory / "stat").read_bytes().rpartition(b")")[2].split()
+            fields = [float(field) for field in (directory / "stat").read_bytes().rpartition(b")")[2].split()[1:]]
             ticks, page, booted = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE"), self._boot_time()
-        except (OSError, ValueError, AttributeError):
+            values = fields[19], fields[20] * page, fields[18] / ticks + booted, (fields[10] + fields[11]) / ticks
+        except (OSError, ValueError, AttributeError, IndexError):
             return []
-        for family, value in (
-            (vmem, float(fields[20])),
-            (rss, float(fields[21]) * page),
-            (start, float(fields[19]) / ticks + booted),
-            (cpu, (float(fields[11]) + float(fields[12])) / ticks),
-        ):
+        for family, value in zip((vmem, rss, start, cpu), values, strict=True):
             family.add_metric([], value)  # type: ignore[attr-defined]
             families.append(family)
         try:
@@ -77,7 +73,7 @@ class ProcessCollector:
             limit = next(line.split()[3] for line in limits if line.startswith("Max open files"))
             max_fds.add_metric([], float("inf") if limit == "unlimited" else float(limit))  # type: ignore[attr-defined]
             families += [open_fds, max_fds]
-        except (OSError, StopIteration):
+        except (OSError, StopIteration, ValueError, IndexError):
             pass
         return families
 
@@ -87,7 +83,10 @@ class ProcessCollector:
     def _boot_time(self) -> float:
         """Seconds since the Unix epoch at which the machine started."""
         with open(self._proc / "stat", "rb") as stat:
-            return next(float(line.split()[1]) for line in stat if line.startswith(b"btime "))
+            for line in stat:
+                if line.startswith(b"btime "):
+                    return float(line.split()[1])
+        raise ValueError(f"{self._proc / 'stat'} does not say when the machine started")
 
 
 PROCESS_COLLECTOR = ProcessCollector(registry=None)
