@@ -41,7 +41,7 @@ WORTH_SHOWING = (
     "kit_content_update_duration_seconds_count",
     'part_kit_usage_requests_total{has_results="true"}',
 )
-WORTH_ASKING = "sum by (operation) (rate(inventory_quantity_changes_total[1m]))"
+WORTH_ASKING = "sum by (operation) (rate(inventory_quantity_changes_total[30s]))"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,7 +36,7 @@ def add_stock(database: Database, *, part_id: int, box_no: int, location_no: int
     """
     with database.writing() as session:
         find(session, Part, part_id)
-        box = find(session, Box, box_no)
+        box = find(session, Box, box_no, lock=True)  # it must not shrink or go meanwhile
         if not 1 <= location_no <= box.capacity:
             raise InvalidError(f"box {box_no} has locations 1 to {box.capacity}; choose one of them instead of {location_no}")
         stock = _locked(session, box_no, location_no)

@@ -40,8 +40,8 @@ class Prometheus:
         return False
 
     def graph(self, expression: str) -> str:
-        """The address of a graph of the last five minutes."""
-        return f"{self.url}graph?" + urlencode({"g0.expr": expression, "g0.tab": 0, "g0.range_input": "5m"})
+        """The address of a graph of the last two minutes."""
+        return f"{self.url}graph?" + urlencode({"g0.expr": expression, "g0.tab": 0, "g0.range_input": "2m"})
 
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
