@@ -1,0 +1,92 @@
+/* Reading the monotonic clock in C, as measurand.clock does in Python, and following it when a test replaces it.
+
+   Promise: the same origin and unit as `time.perf_counter()`, so that values of both twins and of Python code compare. Wall time is read where series come to be, not
+   where they record: there measurand.clock is asked each time, which hears whoever replaced `time.time()`. */
+
+#include "core.h"
+
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+
+double system_monotonic(void)
+{
+    static double frequency; /* fixed while the machine runs; computing it twice does no harm */
+    LARGE_INTEGER now;
+    if (frequency == 0.0) {
+        LARGE_INTEGER ticks;
+        QueryPerformanceFrequency(&ticks);
+        frequency = (double)ticks.QuadPart;
+    }
+    QueryPerformanceCounter(&now);
+    return (double)now.QuadPart / frequency;
+}
+
+#else
+#include <time.h>
+
+double system_monotonic(void)
+{
+#if defined(__APPLE__)
+    const clockid_t clock = CLOCK_UPTIME_RAW;
+#else
+    const clockid_t clock = CLOCK_MONOTONIC;
+#endif
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) / 1e9;
+}
+
+#endif
+
+int python_clock(PyObject *method, double *seconds)
+{
+    Py_INCREF(method); /* it may be replaced while it runs */
+    PyObject *result = PyObject_CallNoArgs(method);
+    Py_DECREF(method);
+    if (result == NULL) {
+        return -1;
+    }
+    *seconds = PyFloat_AsDouble(result);
+    Py_DECREF(result);
+    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+int wall(State *state, double *seconds)
+{
+    PyObject *method = PyObject_GetAttrString(state->clock, "wall");
+    int status = method == NULL ? -1 : python_clock(method, seconds);
+    Py_XDECREF(method);
+    return status;
+}
+
+PyObject *core_now(PyObject *module, PyObject *unused)
+{
+    double seconds;
+    return monotonic(state_of_module(module), &seconds) < 0 ? NULL : PyFloat_FromDouble(seconds);
+}
+
+/* What measurand.clock calls with the clock in use, now and at every change; None means the system's. */
+static PyObject *follow(PyObject *module, PyObject *clock)
+{
+    State *state = state_of_module(module);
+    PyObject *method = clock == Py_None ? NULL : PyObject_GetAttrString(clock, "monotonic");
+    if (method == NULL && clock != Py_None) {
+        return NULL;
+    }
+    PyObject *old = state->monotonic;
+    state->monotonic = method;
+    Py_XDECREF(old);
+    return none();
+}
+
+static PyMethodDef follower = {"follow", follow, METH_O, NULL};
+
+int follow_clock(PyObject *module)
+{
+    PyObject *function = PyCFunction_NewEx(&follower, module, NULL);
+    PyObject *result = function == NULL ? NULL : PyObject_CallMethod(state_of_module(module)->clock, "subscribe", "O", function);
+    Py_XDECREF(function);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}

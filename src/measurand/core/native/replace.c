@@ -1,0 +1,175 @@
+/* gauge.replace(): all series of a gauge exchanged in one step.
+
+   Promise: everything that can fail or run Python code happens first; then cells are set and the table is swapped without an interruption; what the old table held is
+   released last. */
+
+#include "core.h"
+
+typedef struct {
+    PyObject *key;       /* all owned */
+    Series *series;
+    PyObject *discarded; /* to be released at the end */
+    PyObject *payload;   /* likewise */
+    double value;
+} Row;
+
+typedef struct {
+    Py_ssize_t count;
+    Row *rows;
+    Table table;
+} Replacement;
+
+static void release_replacement(Replacement *new)
+{
+    for (Py_ssize_t i = 0; i < new->count; i++) {
+        Py_XDECREF(new->rows[i].key);
+        release_series(new->rows[i].series);
+        Py_XDECREF(new->rows[i].discarded);
+        Py_XDECREF(new->rows[i].payload);
+    }
+    PyMem_Free(new->rows);
+    release_table(&new->table);
+}
+
+/* Take the keys and numbers out of what support made of the caller's mapping. */
+static int take_rows(Replacement *new, PyObject *values)
+{
+    PyObject *items = PyDict_Items(values);
+    if (items == NULL) {
+        return -1;
+    }
+    Py_ssize_t count = PyList_Size(items);
+    new->rows = PyMem_Calloc((size_t)count + 1, sizeof *new->rows);
+    if (new->rows == NULL) {
+        PyErr_NoMemory();
+    }
+    for (; new->rows != NULL && new->count < count; new->count++) {
+        Row *row = &new->rows[new->count];
+        PyObject *item = PyList_GetItem(items, new->count); /* a pair */
+        row->key = Py_NewRef(PyTuple_GetItem(item, 0));
+        row->value = PyFloat_AsDouble(PyTuple_GetItem(item, 1));
+    }
+    Py_DECREF(items);
+    return new->rows == NULL || PyErr_Occurred() ? -1 : 0;
+}
+
+static Series *find_by_key(Root *root, PyObject *key)
+{
+    KeyValues key_values;
+    if (key_values_take(&key_values, key, root->labels) < 0) {
+        return NULL;
+    }
+    uint64_t hash = table_hash(key_values.values, root->labels);
+    LOCK(&root->lock);
+    Series *series = hold_series(table_find(&root->table, hash, key_values.values));
+    UNLOCK(&root->lock);
+    key_values_drop(&key_values);
+    return series;
+}
+
+/* The series of all rows: those that exist, and new ones, which runs Python code. */
+static int take_series(Replacement *new, Root *root)
+{
+    for (Py_ssize_t i = 0; i < new->count; i++) {
+        Row *row = &new->rows[i];
+        row->series = find_by_key(root, row->key);
+        if (row->series == NULL && !PyErr_Occurred()) {
+            row->series = new_series(root, row->key);
+        }
+        if (row->series == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Prefer what a re-entrant call put into the table meanwhile, and build the new table. Runs no Python code. */
+static int fill_table(Replacement *new, Root *root)
+{
+    for (Py_ssize_t i = 0; i < new->count; i++) {
+        Row *row = &new->rows[i];
+        Series *found = find_by_key(root, row->key);
+        if (found != NULL) {
+            row->discarded = (PyObject *)row->series; /* the same one, as a rule */
+            row->series = found;
+        }
+        KeyValues key_values;
+        if (key_values_take(&key_values, row->series->key, root->labels) < 0) {
+            return -1;
+        }
+        int status = table_reserve(&new->table);
+        if (status == 0) {
+            table_insert(&new->table, table_hash(key_values.values, root->labels), key_values.values,
+                         hold_series(row->series));
+        }
+        key_values_drop(&key_values);
+        if (status < 0) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static Series *overflow_of(Replacement *new, Root *root)
+{
+    KeyValues key_values;
+    if (key_values_take(&key_values, root->overflow_key, root->labels) < 0) {
+        return NULL;
+    }
+    Series *overflow = table_find(&new->table, root->overflow_hash, key_values.values);
+    key_values_drop(&key_values);
+    return overflow;
+}
+
+/* The one step; leaves in `new` what is to be released. */
+static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
+{
+    LOCK(&root->lock);
+    Table old = take_table(root);
+    for (Py_ssize_t i = 0; i < new->count; i++) {
+        Row *row = &new->rows[i];
+        Series *series = row->series;
+        row->payload = series->payload;
+        series->payload = NULL;
+        if (series->cells != NULL) {
+            cell_write(series->cells, row->value);
+        }
+        series->touched = now;
+        series->flags |= ATTACHED;
+    }
+    root->table = new->table;
+    root->overflow = overflow;
+    UNLOCK(&root->lock);
+    new->table = old;
+}
+
+static const Signature replace_signature = {"GaugeBase.replace", 1, 1, 1, {"values"}};
+
+PyObject *gauge_replace(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    Series *self = (Series *)object;
+    PyObject *given;
+    if (take_arguments(&replace_signature, args, nargs, names, &given) < 0 || labelled_root(self) < 0) {
+        return NULL;
+    }
+    Root *root = hold_root(self->root);
+    PyObject *values = call_support(root->state, "replacement", root->spec, given, NULL);
+    release_root(root);
+    root = hold_root(self->root); /* the numbers' conversion may have defined the instrument anew */
+    Replacement new = {.table = {.labels = root->labels}};
+    double now;
+    int status = -1;
+    if (values != NULL && take_rows(&new, values) == 0 && monotonic(root->state, &now) == 0 && take_series(&new, root) == 0 &&
+        fill_table(&new, root) == 0) {
+        Series *overflow = overflow_of(&new, root);
+        if (overflow != NULL || !PyErr_Occurred()) {
+            swap_in(&new, root, overflow, now);
+            status = 0;
+        }
+    }
+    release_replacement(&new);
+    Py_XDECREF(values);
+    release_root(root);
+    return none_or_error(status);
+}

@@ -1,0 +1,332 @@
+/* How instruments and their series come and go: define(), creation under the limit, removal.
+
+   Promises: two threads, or a call and its own re-entry, that ask for the same labels get the same series; the limit on series is exact, because the last
+   check and the insertion have no Python code between them. */
+
+#include "core.h"
+
+#include <string.h>
+
+/* -- making series --------------------------------------------------------------------------------------------------- */
+
+/* Zeroed cells for one series; NULL if there are none to have, or with MemoryError set. */
+static double *new_cells(Series *self, Py_ssize_t width)
+{
+    if ((size_t)width <= sizeof self->own / sizeof *self->own) {
+        memset(self->own, 0, sizeof self->own);
+        return width == 0 ? NULL : self->own;
+    }
+    double *cells = PyMem_Calloc((size_t)width, sizeof(double));
+    if (cells == NULL) {
+        PyErr_NoMemory();
+    }
+    return cells;
+}
+
+static uint32_t guard_of(const Root *root)
+{
+    return root->expires || !root->additive ? GUARDED : 0;
+}
+
+Series *new_series(Root *root, PyObject *key)
+{
+    State *state = root->state;
+    if (root->instrument == NULL) {
+        PyErr_SetString(PyExc_ReferenceError, "the instrument is being destroyed");
+        return NULL;
+    }
+    PyTypeObject *type = Py_TYPE(root->instrument);
+    newfunc make = (newfunc)slot_of(type, Py_tp_new);
+    PyObject *object = make(type, state->no_arguments, NULL);
+    if (object == NULL) {
+        return NULL;
+    }
+    Series *self = (Series *)object;
+    if (!PyObject_TypeCheck(object, state->instrument_type) || self->root != NULL) {
+        PyErr_SetString(PyExc_TypeError, "__new__() of an instrument must return a new instrument");
+        Py_DECREF(object);
+        return NULL;
+    }
+    if (wall(state, &self->created) < 0 || monotonic(state, &self->touched) < 0) {
+        Py_DECREF(object);
+        return NULL;
+    }
+    self->root = hold_root(root);
+    self->key = Py_NewRef(key);
+    self->flags |= guard_of(root);
+    self->cells = new_cells(self, root->width);
+    if (self->cells == NULL && root->width > 0) {
+        Py_DECREF(object);
+        return NULL;
+    }
+    if (root->adopt != NULL) {
+        PyObject *result = PyObject_CallFunctionObjArgs(root->adopt, object, NULL);
+        if (result == NULL) {
+            Py_DECREF(object);
+            return NULL;
+        }
+        Py_DECREF(result);
+    }
+    return self;
+}
+
+/* The keys of all series but the overflow series. */
+static PyObject *own_keys(Root *root)
+{
+    Py_ssize_t count;
+    Series **series = all_series(root, &count);
+    PyObject *keys = series == NULL ? NULL : PyList_New(0);
+    for (Py_ssize_t i = 0; keys != NULL && i < count; i++) {
+        if (series[i] != root->overflow && PyList_Append(keys, series[i]->key) < 0) {
+            Py_CLEAR(keys);
+        }
+    }
+    if (series != NULL) {
+        release_all(series, count);
+    }
+    return keys;
+}
+
+/* Have it said that the limit is reached, and which label did it; the specification remembers that it was said. */
+static int warn_of_overflow(Root *root)
+{
+    PyObject *keys = own_keys(root);
+    PyObject *result = keys == NULL ? NULL : call_support(root->state, "overflowed", root->spec, keys, NULL);
+    Py_XDECREF(keys);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static bool is_overflow(Root *root, uint64_t hash, PyObject *const *values)
+{
+    for (Py_ssize_t i = 0; hash == root->overflow_hash && i < root->labels; i++) {
+        if (PyUnicode_Compare(values[i], PyTuple_GetItem(root->overflow_key, i)) != 0) {
+            return false;
+        }
+    }
+    return hash == root->overflow_hash;
+}
+
+/* With the lock held, after table_reserve. */
+static void put_series(Root *root, uint64_t hash, PyObject *const *values, Series *series)
+{
+    table_insert(&root->table, hash, values, hold_series(series));
+    series->flags |= ATTACHED;
+    if (is_overflow(root, hash, values)) {
+        root->overflow = series;
+    }
+}
+
+/* With the lock held: the series for a key; if there is none, a given new one is put there. A new reference, or NULL; -1 without memory. */
+static int found_or_put(Root *root, uint64_t hash, PyObject *const *values, Series *fresh, Series **result)
+{
+    *result = hold_series(table_find(&root->table, hash, values));
+    if (*result == NULL && fresh != NULL) {
+        if (table_reserve(&root->table) < 0) {
+            return -1;
+        }
+        put_series(root, hash, values, fresh);
+        *result = hold_series(fresh);
+    }
+    return 0;
+}
+
+/* The series for a key, made if need be and there is a place; else NULL without an exception. */
+static Series *find_or_make(Root *root, PyObject *key)
+{
+    KeyValues key_values;
+    if (key_values_take(&key_values, key, root->labels) < 0) {
+        return NULL;
+    }
+    uint64_t hash = table_hash(key_values.values, root->labels);
+    bool beyond = is_overflow(root, hash, key_values.values);
+    Series *fresh = NULL, *result = NULL;
+    for (;;) {
+        LOCK(&root->lock);
+        bool full = !beyond && (Py_ssize_t)root->table.live - (root->overflow != NULL) >= root->limit;
+        int status = found_or_put(root, hash, key_values.values, full ? NULL : fresh, &result);
+        root->dropped += result == NULL && full;
+        UNLOCK(&root->lock);
+        if (status < 0) {
+            PyErr_NoMemory();
+        }
+        if (status < 0 || result != NULL || full) {
+            break;
+        }
+        fresh = new_series(root, key); /* runs Python code: look again */
+        if (fresh == NULL) {
+            break;
+        }
+    }
+    key_values_drop(&key_values);
+    release_series(fresh);
+    return result;
+}
+
+Series *find_series(Root *root, PyObject *key)
+{
+    Series *series = find_or_make(root, key);
+    if (series != NULL || PyErr_Occurred()) {
+        return series;
+    }
+    if (!root->warned) {
+        root->warned = true;
+        if (warn_of_overflow(root) < 0) {
+            return NULL;
+        }
+    }
+    return find_or_make(root, root->overflow_key);
+}
+
+/* -- removing series ------------------------------------------------------------------------------------------------- */
+
+/* The lock is the caller's, if it shares the root. The reference from the table is handed to the caller. */
+Series *drop_series(Root *root, uint64_t hash, PyObject *const *values)
+{
+    Series *series = table_remove(&root->table, hash, values);
+    if (series != NULL) {
+        series->flags &= ~(uint32_t)ATTACHED;
+        if (series == root->overflow) {
+            root->overflow = NULL;
+        }
+    }
+    return series;
+}
+
+Series *attach(Series *self)
+{
+    Root *root = self->root;
+    KeyValues key_values;
+    Series *result = NULL;
+    if (root->instrument == NULL || ((Series *)root->instrument)->root != root) { /* defined anew since */
+        return hold_series(self);
+    }
+    if (key_values_take(&key_values, self->key, root->labels) < 0) {
+        return NULL;
+    }
+    uint64_t hash = table_hash(key_values.values, root->labels);
+    LOCK(&root->lock);
+    int status = found_or_put(root, hash, key_values.values, self, &result);
+    UNLOCK(&root->lock);
+    key_values_drop(&key_values);
+    if (status < 0) {
+        PyErr_NoMemory();
+    }
+    return result;
+}
+
+Series **all_series(Root *root, Py_ssize_t *count)
+{
+    LOCK(&root->lock);
+    Series **all = PyMem_Malloc(((size_t)root->table.live + 1) * sizeof *all);
+    *count = 0;
+    for (uint32_t i = 0; all != NULL && i < root->table.used; i++) {
+        Series *series = table_entry(&root->table, i)->series;
+        if (series != NULL) {
+            all[(*count)++] = hold_series(series);
+        }
+    }
+    UNLOCK(&root->lock);
+    if (all == NULL) {
+        PyErr_NoMemory();
+    }
+    return all;
+}
+
+void release_all(Series **series, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        release_series(series[i]);
+    }
+    PyMem_Free(series);
+}
+
+Table take_table(Root *root)
+{
+    Table table = root->table;
+    memset(&root->table, 0, sizeof root->table);
+    root->table.labels = root->labels;
+    for (uint32_t i = 0; i < table.used; i++) {
+        Series *series = table_entry(&table, i)->series;
+        if (series != NULL) {
+            series->flags &= ~(uint32_t)ATTACHED;
+        }
+    }
+    root->overflow = NULL;
+    return table;
+}
+
+Table take_table_locking(Root *root)
+{
+    LOCK(&root->lock);
+    Table table = take_table(root);
+    UNLOCK(&root->lock);
+    return table;
+}
+
+void release_table(Table *table)
+{
+    for (uint32_t i = 0; i < table->used; i++) {
+        release_series(table_entry(table, i)->series);
+    }
+    table_free(table);
+}
+
+/* -- defining an instrument ------------------------------------------------------------------------------------------ */
+
+static const Signature define_signature = {"define", 0, 2, 2, {"instrument", "spec"}};
+
+PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    State *state = state_of_module(module);
+    PyObject *given[2];
+    if (take_arguments(&define_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    if (!PyObject_TypeCheck(given[0], state->instrument_type)) {
+        return undefined_instrument(given[0]);
+    }
+    Series *self = (Series *)given[0];
+    if (self->key != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a series of an instrument cannot be defined as an instrument");
+        return NULL;
+    }
+    double created, touched;
+    Root *root = new_root(state, given[0], given[1]);
+    if (root == NULL || wall(state, &created) < 0 || monotonic(state, &touched) < 0) {
+        release_root(root);
+        return NULL;
+    }
+    double fresh[2] = {0.0, 0.0}, *cells = NULL;
+    if (root->labels == 0 && (size_t)root->width > sizeof self->own / sizeof *self->own) {
+        cells = PyMem_Calloc((size_t)root->width, sizeof(double));
+        if (cells == NULL) {
+            release_root(root);
+            return PyErr_NoMemory();
+        }
+    }
+    /* Nothing below runs Python code before all is in place. */
+    Root *old_root = self->root;
+    double *old_cells = self->cells;
+    PyObject *payload = self->payload, *exemplars = self->exemplars;
+    memcpy(self->own, fresh, sizeof fresh);
+    self->root = root;
+    self->cells = root->labels > 0 || root->width == 0 ? NULL : cells == NULL ? self->own : cells;
+    self->payload = self->exemplars = NULL;
+    self->created = created;
+    self->touched = touched;
+    self->flags = (self->flags & PATCHED) | guard_of(root);
+    free_block(self->block);
+    self->block = NULL;
+    if (old_cells != self->own) {
+        PyMem_Free(old_cells);
+    }
+    Py_XDECREF(payload);
+    Py_XDECREF(exemplars);
+    if (old_root != NULL) {
+        Table table = take_table_locking(old_root);
+        release_table(&table);
+        release_root(old_root);
+    }
+    return none();
+}

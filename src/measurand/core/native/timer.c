@@ -1,0 +1,295 @@
+/* Timer: what time() returns.
+
+   Promises: a duration is never negative; it is recorded by the method that the metric has at that moment. The C function of observe() or set() is called directly while
+   the metric's class still has ours and nobody assigned another to the metric itself; a method put straight into the metric's `__dict__` is the one thing that
+   goes unnoticed. */
+
+#include "core.h"
+
+typedef struct {
+    PyObject_HEAD
+    State *state;     /* NULL before __init__ */
+    PyObject *series; /* anything with a recording method */
+    PyObject *method;
+    double start, duration;
+    Recorder recorder;
+    bool ended;
+} Timer;
+
+static int timer_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Timer *self = (Timer *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->series);
+    Py_VISIT(self->method);
+    return 0;
+}
+
+static int timer_clear(PyObject *object)
+{
+    Timer *self = (Timer *)object;
+    Py_CLEAR(self->series);
+    Py_CLEAR(self->method);
+    return 0;
+}
+
+static void timer_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    timer_clear(object);
+    freefunc release = (freefunc)slot_of(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
+/* -- choosing the recording function --------------------------------------------------------------------------------- */
+
+/* Remember our own methods, to know them again. */
+int take_recorders(State *state)
+{
+    state->histogram_observe = PyObject_GetAttr((PyObject *)state->histogram_type, state->name_observe);
+    state->summary_observe = PyObject_GetAttr((PyObject *)state->summary_type, state->name_observe);
+    state->gauge_set = PyObject_GetAttr((PyObject *)state->gauge_type, state->name_set);
+    return state->histogram_observe == NULL || state->summary_observe == NULL || state->gauge_set == NULL ? -1 : 0;
+}
+
+static Recorder recorder_for(State *state, PyObject *series, PyObject *method)
+{
+    if (PyUnicode_CompareWithASCIIString(method, "observe") == 0) {
+        return PyObject_TypeCheck(series, state->histogram_type) ? HISTOGRAM_OBSERVE
+               : PyObject_TypeCheck(series, state->summary_type) ? SUMMARY_OBSERVE
+                                                                 : BY_NAME;
+    }
+    if (PyUnicode_CompareWithASCIIString(method, "set") == 0 && PyObject_TypeCheck(series, state->gauge_type)) {
+        return GAUGE_SET;
+    }
+    return BY_NAME;
+}
+
+/* Whether the metric's class has our method; -1 with an exception set. */
+static inline int is_ours(State *state, Series *series, Recorder recorder)
+{
+    PyObject *ours = recorder == HISTOGRAM_OBSERVE ? state->histogram_observe
+                     : recorder == SUMMARY_OBSERVE ? state->summary_observe
+                                                   : state->gauge_set;
+    PyObject *method = PyObject_GetAttr((PyObject *)Py_TYPE((PyObject *)series), recorder == GAUGE_SET ? state->name_set : state->name_observe);
+    if (method == NULL) {
+        return -1;
+    }
+    Py_DECREF(method);
+    return method == ours;
+}
+
+static int record_by_name(PyObject *series, PyObject *method, double seconds)
+{
+    PyObject *value = PyFloat_FromDouble(seconds);
+    PyObject *result = value == NULL ? NULL : PyObject_CallMethodObjArgs(series, method, value, NULL);
+    Py_XDECREF(value);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static int record(Timer *self, double seconds)
+{
+    PyObject *object = Py_NewRef(self->series), *method = Py_NewRef(self->method);
+    Series *series = (Series *)object;
+    Recorder recorder = self->recorder;
+    int status = recorder == BY_NAME || (series->flags & PATCHED) ? 0 : is_ours(self->state, series, recorder);
+    if (LIKELY(status > 0)) {
+        status = recorder == HISTOGRAM_OBSERVE ? histogram_observe(series, seconds)
+                 : recorder == SUMMARY_OBSERVE ? summary_observe(series, seconds)
+                                               : gauge_set(series, seconds);
+    }
+    else if (status == 0) {
+        status = record_by_name(object, method, seconds);
+    }
+    Py_DECREF(method);
+    Py_DECREF(object);
+    return status;
+}
+
+static inline int elapsed(Timer *self, double start, double *seconds)
+{
+    double now;
+    if (monotonic(self->state, &now) < 0) {
+        return -1;
+    }
+    now -= start;
+    *seconds = now < 0.0 ? 0.0 : now;
+    return 0;
+}
+
+/* -- making one ------------------------------------------------------------------------------------------------------ */
+
+PyObject *new_timer(Series *series, Recorder recorder)
+{
+    if (UNLIKELY(series->root == NULL)) {
+        return undefined_instrument((PyObject *)series);
+    }
+    State *state = series->root->state;
+    Timer *self = PyObject_GC_New(Timer, state->timer_type);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->state = state;
+    self->series = Py_NewRef((PyObject *)series);
+    self->method = Py_NewRef(recorder == GAUGE_SET ? state->name_set : state->name_observe);
+    self->recorder = recorder;
+    self->start = 0.0;
+    self->ended = false;
+    PyObject_GC_Track((PyObject *)self);
+    return (PyObject *)self;
+}
+
+static int timer_init(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"metric", "callback_name", NULL};
+    Timer *self = (Timer *)object;
+    PyObject *series, *method;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OU:Timer", names, &series, &method)) {
+        return -1;
+    }
+    State *state = state_of_type(Py_TYPE(object));
+    if (state == NULL) {
+        return -1;
+    }
+    PyObject *old_series = self->series, *old_method = self->method;
+    self->recorder = recorder_for(state, series, method);
+    self->series = Py_NewRef(series);
+    self->method = Py_NewRef(method);
+    self->state = state;
+    self->start = 0.0;
+    self->ended = false;
+    Py_XDECREF(old_series);
+    Py_XDECREF(old_method);
+    return 0;
+}
+
+/* -- using it -------------------------------------------------------------------------------------------------------- */
+
+static inline int check(Timer *self)
+{
+    if (UNLIKELY(self->series == NULL)) {
+        PyErr_SetString(PyExc_AttributeError, "'Timer' object has no attribute '_series'");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *timer_enter(PyObject *object, PyObject *unused)
+{
+    Timer *self = (Timer *)object;
+    if (check(self) < 0 || monotonic(self->state, &self->start) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(object);
+}
+
+static const Signature exit_signature = {"Timer.__exit__", 1, 0, 3, {"exc_type", "exc", "traceback"}};
+
+static PyObject *timer_exit(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    Timer *self = (Timer *)object;
+    PyObject *given[3];
+    if (UNLIKELY(names != NULL || nargs > 3) && take_arguments(&exit_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    if (check(self) < 0 || elapsed(self, self->start, &self->duration) < 0) {
+        return NULL;
+    }
+    self->ended = true;
+    return none_or_error(record(self, self->duration));
+}
+
+static const Signature since_signature = {"Timer.since", 1, 1, 2, {"start", "exc"}};
+
+static PyObject *timer_since(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    Timer *self = (Timer *)object;
+    PyObject *given[2];
+    double seconds;
+    if (LIKELY(names == NULL && (nargs == 2 || nargs == 1))) {
+        given[0] = args[0];
+    }
+    else if (take_arguments(&since_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    double start = PyFloat_AsDouble(given[0]);
+    if ((start == -1.0 && PyErr_Occurred()) || check(self) < 0 || elapsed(self, start, &seconds) < 0) {
+        return NULL;
+    }
+    return none_or_error(record(self, seconds));
+}
+
+static PyObject *timer_labels(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    Timer *self = (Timer *)object;
+    if (check(self) < 0) {
+        return NULL;
+    }
+    PyObject *labels = PyObject_GetAttr(self->series, self->state->name_labels);
+    PyObject *series = labels == NULL ? NULL : PyObject_Call(labels, args, keywords);
+    Py_XDECREF(labels);
+    if (series == NULL) {
+        return NULL;
+    }
+    PyObject *old = self->series;
+    self->recorder = recorder_for(self->state, series, self->method);
+    self->series = series;
+    Py_XDECREF(old);
+    return none();
+}
+
+static PyObject *timer_call(PyObject *object, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"f", NULL};
+    Timer *self = (Timer *)object;
+    PyObject *function;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O:__call__", names, &function) || check(self) < 0) {
+        return NULL;
+    }
+    PyObject *since = PyObject_GetAttr(object, self->state->name_since);
+    PyObject *result = since == NULL ? NULL : PyObject_CallFunctionObjArgs(self->state->around, function, self->state->now, since, NULL);
+    Py_XDECREF(since);
+    return result;
+}
+
+static PyObject *timer_duration(PyObject *object, void *unused)
+{
+    Timer *self = (Timer *)object;
+    return self->ended ? PyFloat_FromDouble(self->duration) : none();
+}
+
+static PyMethodDef timer_methods[] = {
+    {"__enter__", timer_enter, METH_NOARGS, DOC_Timer_enter},
+    METHOD("__exit__", timer_exit, DOC_Timer_exit),
+    METHOD("since", timer_since, DOC_Timer_since),
+    {"labels", (PyCFunction)(void (*)(void))timer_labels, METH_VARARGS | METH_KEYWORDS, DOC_Timer_labels},
+    {"__call__", (PyCFunction)(void (*)(void))timer_call, METH_VARARGS | METH_KEYWORDS | METH_COEXIST, DOC_Timer_call},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef timer_attributes[] = {
+    {"duration", timer_duration, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot timer_slots[] = {
+    {Py_tp_doc, DOC_Timer},
+    {Py_tp_init, timer_init},
+    {Py_tp_call, timer_call},
+    {Py_tp_methods, timer_methods},
+    {Py_tp_getset, timer_attributes},
+    {Py_tp_traverse, timer_traverse},
+    {Py_tp_clear, timer_clear},
+    {Py_tp_dealloc, timer_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec timer_spec = {
+    .name = "measurand.core._native.Timer",
+    .basicsize = sizeof(Timer),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = timer_slots,
+};
