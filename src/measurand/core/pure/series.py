@@ -44,7 +44,7 @@ class Instrument:
     _touched: float
     _block: tuple[Layout, list[str]] | None
 
-    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+    def labels(self, /, *labelvalues: object, **labelkwargs: object) -> Self:
         """Return the series with these label values, creating it at its first use.
 
         Values are given by position, in the order of the label names, or by keyword; each is converted with ``str()``.

@@ -41,7 +41,7 @@ class Timer:
         self.duration = duration = max(clock.monotonic() - self._start, 0.0)
         getattr(self._series, self._method)(duration)
 
-    def labels(self, *labelvalues: object, **labelkwargs: object) -> None:
+    def labels(self, /, *labelvalues: object, **labelkwargs: object) -> None:
         """Choose the series to record on, inside the block, when its labels are known only then."""
         self._series = self._series.labels(*labelvalues, **labelkwargs)
 
