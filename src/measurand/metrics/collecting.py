@@ -1,9 +1,8 @@
 """From a registry to a snapshot, with every collector kept apart from the others.
 
 Instruments are copied straight from their cells. Code that is not ours (custom collectors, gauge callbacks) runs under a deadline, and
-what it raises is
-caught: the rest of the snapshot is not affected, the failure is logged once and counted in
-    ``measurand_collect_failures_total{collector, reason}``.
+what it raises is caught: the rest of the snapshot is not affected, the failure is logged once and counted in
+``measurand_collect_failures_total{collector, reason}``.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from measurand import core
 from measurand.metrics import foreign
 from measurand.metrics.definition import definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
+from measurand.metrics.names import SUFFIXES, underscored
 from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry, families_of
 from measurand.metrics.relay import Relay
 from measurand.metrics.sample import Sample
@@ -69,10 +69,10 @@ class Failures:
 
 
 class _Job(NamedTuple):
-    """A piece of foreign code, and where its result belongs: a whole slot of families, or one row of the slot's only family."""
+    """A piece of foreign code, whose it is, and where its result belongs: a slot of families, or one row of the slot's only family."""
 
     slot: int
-    key: int
+    owner: Any
     label: str
     call: Callable[[], Any]
     row: int | None = None
@@ -84,18 +84,20 @@ class _State:
     def __init__(self) -> None:
         self.failures = Failures()
         self.relay = Relay()
-        self._bound: dict[int, bool] = {}  # code that failed in a helper thread: whether it worked in the caller's
+        self._bound: dict[int, tuple[ref[Any], bool]] = {}  # code that failed in a helper thread: whether it worked in the caller's
 
-    def bound_to_thread(self, key: int) -> bool:
-        return self._bound.get(key, False)
+    def bound_to_thread(self, owner: Any) -> bool | None:
+        """Whether the owner's code works in the caller's thread only; ``None`` if that has not been tried."""
+        of, bound = self._bound.get(id(owner), (None, None))
+        return bound if of is not None and of() is owner else None  # an id is used again after its object is gone
 
-    def may_be_bound(self, key: int) -> bool:
-        return key not in self._bound
-
-    def remember(self, key: int, bound: bool) -> None:
+    def remember(self, owner: Any, bound: bool) -> None:
         if len(self._bound) >= REMEMBERED:
             self._bound.clear()
-        self._bound[key] = bound
+        try:
+            self._bound[id(owner)] = ref(owner), bound
+        except TypeError:  # not weakly referable: tried anew each time
+            self._bound.pop(id(owner), None)
 
 
 _states: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
@@ -145,21 +147,22 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
             slots.append([])
             label = _label(collector)
             if not is_plain(collector):
-                jobs.append(_Job(len(slots) - 1, id(collector), label, partial(base.families, collector)))
+                jobs.append(_Job(len(slots) - 1, collector, label, partial(base.families, collector)))
                 continue
             slots[-1] = found = base.families(collector)
             for family in found:
                 if isinstance(family, CellFamily):
-                    jobs += [_Job(len(slots) - 1, id(call), label, partial(_number, call), row) for row, call in family.frozen.payloads()]
-        if registry is REGISTRY:
+                    jobs += [_Job(len(slots) - 1, call, label, partial(_number, call), row) for row, call in family.frozen.payloads()]
+        if base is REGISTRY:
             for collector, read in foreign.readers(REGISTRY):
                 slots.append([])
-                jobs.append(_Job(len(slots) - 1, id(collector), _label(collector), read))
+                jobs.append(_Job(len(slots) - 1, collector, _label(collector), read))
     else:
         slots.append([])
-        jobs.append(_Job(0, id(registry), _label(registry), lambda: list(families_of(registry.collect()))))
+        jobs.append(_Job(0, registry, _label(registry), lambda: list(families_of(registry.collect()))))
 
-    _run(jobs, slots, state, timeout, here)
+    permitted = base.permitted if isinstance(base, CollectorRegistry) else list
+    _run(jobs, slots, state, timeout, here, permitted)
     families = _distinct([family for slot in slots for family in slot], state.failures)
     if names is not None:
         families = [wanted for family in families if (wanted := restricted(family, names)) is not None]
@@ -181,14 +184,26 @@ def is_quick(registry: Any) -> bool:
     return True
 
 
-def _run(jobs: list[_Job], slots: list[list[Family]], state: _State, timeout: float, here: CallHere) -> None:
-    free = [job for job in jobs if not state.bound_to_thread(job.key)]
-    outcomes = state.relay.run([(job.key, job.call) for job in free], timeout) if free else []
+def _run(
+    jobs: list[_Job],
+    slots: list[list[Family]],
+    state: _State,
+    timeout: float,
+    here: CallHere,
+    permitted: Callable[[list[Family]], list[Family]],
+) -> None:
+    free: list[_Job] = []
+    bound: list[_Job] = []
+    for job in jobs:
+        (bound if state.bound_to_thread(job.owner) else free).append(job)
+    outcomes = state.relay.run([(id(job.owner), job.call) for job in free], timeout) if free else []
     failed_rows: dict[int, list[int]] = {}
 
     def take(job: _Job, value: Any) -> None:
         if job.row is None:
-            slots[job.slot] = value
+            slots[job.slot] = permitted(value)
+            if len(slots[job.slot]) < len(value):
+                state.failures.add(job.label, "refused")
         else:
             for family in slots[job.slot]:
                 if isinstance(family, CellFamily):
@@ -202,7 +217,9 @@ def _run(jobs: list[_Job], slots: list[list[Family]], state: _State, timeout: fl
     def try_here(job: _Job) -> bool:
         try:
             take(job, here(job.call))
-        except Exception as error:  # noqa: BLE001 - counted and logged
+        except KeyboardInterrupt:  # meant for the program, whose thread this is
+            raise
+        except BaseException as error:  # noqa: BLE001 - counted and logged
             give_up(job, "error", error)
             return False
         return True
@@ -212,13 +229,12 @@ def _run(jobs: list[_Job], slots: list[list[Family]], state: _State, timeout: fl
             give_up(job, "timeout")
         elif outcome.error is None:
             take(job, outcome.value)
-        elif state.may_be_bound(job.key):
-            state.remember(job.key, bound=try_here(job))
+        elif isinstance(outcome.error, Exception) and state.bound_to_thread(job.owner) is None:
+            state.remember(job.owner, bound=try_here(job))
         else:
             give_up(job, "error", outcome.error)
-    for job in jobs:
-        if job not in free:
-            try_here(job)
+    for job in bound:
+        try_here(job)
     for slot, rows in failed_rows.items():
         for family in slots[slot]:
             if isinstance(family, CellFamily):
@@ -226,18 +242,36 @@ def _run(jobs: list[_Job], slots: list[list[Family]], state: _State, timeout: fl
 
 
 def _distinct(families: list[Family], failures: Failures) -> list[Family]:
-    """Each name once: families of one name and type from several collectors are joined, others of that name are left out."""
+    """Each series once: families of one name and type from several collectors are joined; what else claims a name is left out."""
     found: dict[str, Family] = {}
+    owner_of: dict[str, str] = {}
+    if all(isinstance(family, CellFamily) for family in families):
+        return families  # the registry saw to it
     for family in families:
-        first = found.setdefault(family.name, family)
-        if first is family:
-            continue
-        if first.type == family.type:
+        names = _series_names(family)
+        rival = next((owner_of[name] for name in names if owner_of.get(name, family.name) != family.name), None)
+        first = found.get(family.name if rival is None else rival)
+        if first is None:
+            found[family.name] = family
+        elif rival is None and first.type == family.type:
             content = [*first.samples(), *family.samples()]
             found[family.name] = SampleFamily(first.name, first.documentation, first.type, first.unit, content)
         else:
-            failures.add(family.name, "duplicate", hint=f": it is collected as a {first.type} and as a {family.type}")
+            hint = f": the {family.type} {family.name} has series of the {first.type} {first.name}, which is collected too"
+            failures.add(family.name, "duplicate", hint=hint)
+            continue
+        owner_of.update(dict.fromkeys(names, family.name))
     return list(found.values())
+
+
+def _series_names(family: Family) -> list[str]:
+    """The names that a family takes for itself, also as they are shown to a scraper that knows only the classic set."""
+    if isinstance(family, CellFamily):
+        names = family.definition.series_names(SUFFIXES)
+    else:
+        shown = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        names = list({family.name, family.name + shown, *(sample.name for sample in family.content)})
+    return [*names, *(underscored(name) for name in names)]
 
 
 def _call(function: Callable[[], Any]) -> Any:

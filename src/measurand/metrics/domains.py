@@ -17,6 +17,7 @@ from typing import Any
 from measurand.errors import RefusedByDomain
 from measurand.metrics.definition import definition_of
 from measurand.metrics.registry import Collector, CollectorRegistry
+from measurand.metrics.snapshot import Family
 
 __all__ = ["OPERATIONAL", "REGISTRY", "Domain"]
 
@@ -79,8 +80,22 @@ class Domain(CollectorRegistry):
             RefusedByDomain: It breaks one of the domain's rules; nothing has changed.
             DuplicateTimeseries: It would produce a series that another collector of this domain produces; nothing has changed.
         """
-        self._check(collector, self._names_produced_by(collector), self._refused_names, self._refused_labels)
         super().register(collector)
+
+    def permitted(self, families: list[Family]) -> list[Family]:
+        """Those of a custom collector's families that keep to the rules: what it yields is known only then."""
+        if not self._refused_names and not self._refused_labels:
+            return families
+        return [family for family in families if not self._refuses_family(family)]
+
+    def _refuses_family(self, family: Family) -> bool:
+        samples = family.samples()
+        names = {family.name, *(sample.name for sample in samples)}
+        labelnames = {name for sample in samples for name in sample.labels}
+        return any(self.refuses(name, labelnames) for name in names)
+
+    def _admit(self, collector: Any, names: list[str]) -> None:
+        self._check(collector, names, self._refused_names, self._refused_labels)
 
     def _check(self, collector: Any, names: Iterable[str], refused_names: list[str], refused_labels: list[str]) -> None:
         definition = definition_of(collector)

@@ -48,16 +48,19 @@ class _Defining(type):
         def __call__(cls, *args, **kwargs):
             made = super().__call__(*args, **kwargs)
             existing = made.__dict__.pop("_existing", None)
-            return made if existing is None else existing
+            if existing is not None:
+                return existing
+            if not cls._is_ours:
+                made._complete()
+            return made
 
 
 class MetricBase(metaclass=_Defining):
     """A metric: a module-level constant that the code around it records on.
 
     Defining the same metric again, in a reloaded module or an application factory, returns the one that exists; defining another one
-    under its name raises
-    and names both places. A definition that raises registers nothing. All methods are safe from any thread, from signal handlers and
-    after a fork.
+    under its name raises and names both places. A definition that raises registers nothing. All methods are safe from any thread, from
+    signal handlers and after a fork.
 
     Args:
         name: The metric's name, by convention with its unit (``_seconds``, ``_bytes``) and, for a counter, ``_total``.
@@ -125,8 +128,8 @@ class MetricBase(metaclass=_Defining):
         full_name = build_full_name(self._type, name, *prefixes, unit)
         if not isinstance(documentation, str):
             raise TypeError(f"The documentation of {full_name} must be a string, not {type(documentation).__name__}")
-        if max_series is not None and max_series < 1:
-            raise DefinitionError(f"max_series of {full_name} must be at least 1, or None for no limit")
+        if max_series is not None and not (isinstance(max_series, int) and max_series >= 1):
+            raise DefinitionError(f"max_series of {full_name} must be a whole number, at least 1, or None for no limit; got {max_series!r}")
         names = validate_labelnames(full_name, labelnames, self._reserved_labelnames)
         definition = Definition(
             name=full_name,
@@ -139,15 +142,22 @@ class MetricBase(metaclass=_Defining):
             given=(name, *prefixes),
             source=calling_source(),
         )
+        self._definition = definition
+        core.define(self, self._spec(definition, max_series, width, expire_after, additive))  # type: ignore[arg-type]
+        declared = list(_combinations(definition, label_values))
+        for values in declared:
+            self.labels(*values)  # type: ignore[attr-defined]
         existing = _same_in(registry, self, definition)
-        if existing is None:
-            self._definition = definition
-            core.define(self, self._spec(definition, max_series, width, expire_after, additive))  # type: ignore[arg-type]
-            for values in _combinations(definition, label_values):
-                self.labels(*values)  # type: ignore[attr-defined]
-            if registry is not None:
+        if existing is None and registry is not None:
+            try:
                 registry.register(self)
-        else:
+            except DuplicateTimeseries:
+                existing = _same_in(registry, self, definition)
+                if existing is None:
+                    raise
+        if existing is not None:  # what is left of the constructor works on the repetition, which is then let go
+            for values in declared:
+                existing.labels(*values)
             self._existing = existing
 
     def _spec(self, definition: Definition, max_series: int | None, width: int, expire_after: float | None, additive: bool) -> Spec:
@@ -168,6 +178,11 @@ class MetricBase(metaclass=_Defining):
         """Give a new child what a user's subclass set on its root."""
         child.__dict__.update(self.__dict__)
 
+    def _complete(self) -> None:
+        """Give the children that were made by the constructor what it set after that."""
+        for child in core.children(self):  # type: ignore[arg-type]
+            child.__dict__.update({**self.__dict__, **child.__dict__})
+
     @property
     def definition(self) -> Definition:
         """What the metric was defined as, and where; the same for all its series."""
@@ -186,17 +201,21 @@ class MetricBase(metaclass=_Defining):
             DuplicateTimeseries: The name belongs to a metric of another type or with other labels.
             DefinitionError: The definition is not valid.
         """
-        names = tuple(labelnames)
-        prefixes = options.get("namespace", ""), options.get("subsystem", "")
-        existing = registry.find(build_full_name(cls._type, name, *prefixes, options.get("unit", "")))
+        full_name = build_full_name(
+            cls._type, name, options.get("namespace", ""), options.get("subsystem", ""), options.get("unit", "")
+        )
+        names = validate_labelnames(full_name, labelnames, cls._reserved_labelnames)
+        existing = registry.find(full_name)
         if existing is None:
             try:
                 return cls(name, documentation or name, names, registry=registry, **options)
             except DuplicateTimeseries:  # another thread was faster, or the name is another's
-                existing = registry.find(build_full_name(cls._type, name, *prefixes, options.get("unit", "")))
+                existing = registry.find(full_name)
+                if existing is None:
+                    raise
         if isinstance(existing, cls) and existing.definition.labelnames == names:
             return existing
-        asked = Definition(name=name, type=cls._type, documentation=documentation, labelnames=names)
+        asked = Definition(name=full_name, type=cls._type, documentation=documentation, labelnames=names)
         raise _conflict(getattr(existing, "definition", None), asked, ["type or labels"])
 
     def describe(self) -> list[Metric]:
@@ -254,7 +273,8 @@ def _same_in(registry: CollectorRegistry | None, metric: MetricBase, definition:
     Raises:
         DuplicateTimeseries: The name is taken by a metric that differs.
     """
-    existing = registry.find(definition.name) if registry is not None else None
+    find = getattr(registry, "find", None)  # prometheus_client's registries, which take our metrics too, have none
+    existing = None if find is None else find(definition.name)
     if existing is None:
         return None
     if not isinstance(existing, MetricBase) or existing.definition.name != definition.name:
@@ -297,7 +317,9 @@ def _combinations(definition: Definition, label_values: LabelValues) -> Iterable
                     f"label_values of {definition.name}: the values of {name!r} must be a list, not the string {values!r}"
                 )
         return product(*(label_values[name] for name in definition.labelnames))
-    tuples = [values if isinstance(values, tuple) else (values,) for values in label_values]
+    if isinstance(label_values, str):
+        raise DefinitionError(f"label_values of {definition.name} must be a list, not the string {label_values!r}")
+    tuples = [tuple(values) if isinstance(values, tuple | list) else (values,) for values in label_values]
     wrong = [values for values in tuples if len(values) != len(definition.labelnames)]
     if wrong:
         raise DefinitionError(f"label_values of {definition.name}: {wrong[0]!r} does not fit its labels {list(definition.labelnames)}")

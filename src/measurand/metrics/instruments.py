@@ -14,6 +14,7 @@ from measurand.errors import DefinitionError, RecordingError
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instrument import LabelValues, MetricBase
 from measurand.metrics.legacy import HistogramPrivates, InstrumentPrivates, SummaryPrivates
+from measurand.metrics.names import underscored
 from measurand.metrics.quantile import quantile
 from measurand.metrics.registry import CollectorRegistry
 from measurand.metrics.sample import Sample
@@ -91,7 +92,7 @@ class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
             raise DefinitionError(
                 f"Invalid multiprocess mode: {multiprocess_mode}; it must be one of {', '.join(sorted(self._MULTIPROC_MODES))}"
             )
-        if expire_after is not None and not expire_after > 0:
+        if expire_after is not None and not (isinstance(expire_after, int | float) and expire_after > 0):
             raise DefinitionError(
                 f"expire_after of {name} must be a number of seconds greater than zero, or None for never; got {expire_after!r}"
             )
@@ -239,7 +240,10 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
 
 
 def _bounds(name: str, buckets: Sequence[float | str]) -> tuple[float, ...]:
-    bounds = [float(bound) for bound in buckets]
+    try:
+        bounds = [float(bound) for bound in buckets]
+    except ValueError as reason:
+        raise DefinitionError(f"Buckets of {name} must be numbers: {reason}") from None
     if any(isnan(bound) for bound in bounds) or any(low > high for low, high in pairwise(bounds)):
         raise DefinitionError(f"Buckets not in sorted order: {name} was given {bounds}")
     if any(low == high for low, high in pairwise(bounds)):
@@ -279,7 +283,7 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         empty = [name for name, value in val.items() if value is None]
         if empty:
             raise RecordingError(f"Label value cannot be None: {self.definition.name}.info() was given no value for {empty[0]!r}")
-        core.set_payload(self, {text(name): text(value) for name, value in val.items()})
+        core.set_payload(self, {text(name): _exposed(value) for name, value in val.items()})
 
     @property
     def _value(self) -> Any:
@@ -339,15 +343,17 @@ class Enum(InstrumentPrivates, MetricBase, core.Instrument):
         max_series: int | None = DEFAULT_MAX_SERIES,
         label_values: LabelValues = (),
     ) -> None:
+        names = (labelnames,) if isinstance(labelnames, str) else tuple(labelnames)
         full_name = "_".join(part for part in (namespace, subsystem, name) if part)
-        if name in labelnames or full_name in labelnames:
+        if name in names or underscored(full_name, label=True) in [underscored(str(given), label=True) for given in names]:
             raise DefinitionError(f"Overlapping labels for Enum metric: {name}; an Enum uses a label of its own name")
         if not states:
             raise DefinitionError(f"No states provided for Enum metric: {name}; pass states=[…]")
         if isinstance(states, str) or len(set(states)) != len(states):
             raise DefinitionError(f"states of {name} must be a list of different strings, got {states!r}")
-        options = {"states": tuple(text(state) for state in states)}
-        self._define(name, documentation, labelnames, (namespace, subsystem), unit, registry, max_series, label_values, options)
+        options = {"states": tuple(_exposed(state) for state in states)}
+        given = labelnames if isinstance(labelnames, str) else names
+        self._define(name, documentation, given, (namespace, subsystem), unit, registry, max_series, label_values, options)
 
     @property
     def _states(self) -> tuple[str, ...]:
@@ -363,9 +369,10 @@ class Enum(InstrumentPrivates, MetricBase, core.Instrument):
         """
         if self._is_parent():
             missing_labels(core.spec(self))
-        if state not in self._states:
+        wanted = _exposed(state)
+        if wanted not in self._states:
             raise RecordingError(f"{state!r} is not in list of states of {self.definition.name}: {', '.join(self._states)}")
-        core.write(self, 0, self._states.index(state))
+        core.write(self, 0, self._states.index(wanted))
 
     @property
     def _value(self) -> Any:
@@ -385,6 +392,11 @@ class Enum(InstrumentPrivates, MetricBase, core.Instrument):
 
     def _series_samples(self) -> list[Sample]:
         return self._state_samples({}, self._value)
+
+
+def _exposed(value: object) -> str:
+    """A fact or a state as it is shown; that of a string enumeration is its value."""
+    return text(str.__str__(value) if isinstance(value, str) else value)
 
 
 def _sample_family(metric: MetricBase, content: list[Sample]) -> SampleFamily:

@@ -1,9 +1,8 @@
 """Registries: which collectors are exposed together.
 
 A collector is anything with ``collect()``; an instrument is one. Names are checked when a collector is registered, so that two metrics
-can never
-produce the same series. Registering and unregistering are safe from any thread; a registry holds its lock only while it changes its own
-tables.
+can never produce the same series. Registering and unregistering are safe from any thread; a registry holds its lock only while it changes
+its own tables.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from measurand.core import support
 from measurand.errors import DefinitionError, DuplicateTimeseries
@@ -20,9 +19,6 @@ from measurand.metrics.families import Metric
 from measurand.metrics.legacy import RegistryPrivates
 from measurand.metrics.names import SUFFIXES, underscored, validate_labelnames
 from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, restricted
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Collector", "CollectorRegistry", "RestrictedRegistry", "families_of"]
 
@@ -92,6 +88,7 @@ class CollectorRegistry(RegistryPrivates):
             DuplicateTimeseries: It would produce a series that another collector of this registry produces; nothing has changed.
         """
         names = self._names_produced_by(collector)
+        self._admit(collector, names)
         with self._exclusive:
             duplicates = [name for name in names if name in self._owner_of]
             if duplicates:
@@ -101,6 +98,13 @@ class CollectorRegistry(RegistryPrivates):
                 self._owner_of[name] = collector
             if self._support_nameless and not names:
                 self._nameless.append(collector)
+
+    def _admit(self, collector: Any, names: list[str]) -> None:
+        """Raise if the collector must not be registered here."""
+
+    def permitted(self, families: list[Family]) -> list[Family]:
+        """Those of a custom collector's families that may be shown here: all, but for a domain's rules."""
+        return families
 
     def unregister(self, collector: Collector) -> None:
         """Remove a collector.
@@ -115,7 +119,8 @@ class CollectorRegistry(RegistryPrivates):
             if collector not in self._names_of and getattr(collector, "is_optional", False):
                 return
             for name in self._names_of.pop(collector):
-                self._owner_of.pop(name, None)
+                if self._owner_of.get(name) is collector:
+                    del self._owner_of[name]
             if collector in self._nameless:
                 self._nameless.remove(collector)
 
@@ -134,16 +139,13 @@ class CollectorRegistry(RegistryPrivates):
         """
         yield from map(_as_metric, self.target_families())
         for collector in self.collectors():
-            for family in self.families(collector):
-                yield _as_metric(family)
+            yield from map(_as_metric, self.permitted(self.families(collector)))
 
     def families(self, collector: Any) -> list[Family]:
         """One collector's families at this moment, with the common labels; a collector's exception passes through."""
         if is_plain(collector):
             return [collector.snapshot(self._common)]
-        found: list[Family] = []
-        found += [family.with_labels(self._common) for family in families_of(collector.collect())]
-        return found
+        return [family.with_labels(self._common) for family in families_of(collector.collect())]
 
     def target_families(self) -> list[SampleFamily]:
         """The target info, if there is any."""
@@ -187,7 +189,7 @@ class CollectorRegistry(RegistryPrivates):
         Raises:
             DefinitionError: A label name is not valid, or a registered metric has a label of that name.
         """
-        names = validate_labelnames("the registry's common labels", labels)
+        names = validate_labelnames("the registry's common labels", labels, ("le", "quantile"))
         with self._exclusive:
             for collector in self._names_of:
                 self._refuse_shadowing(collector, names)
@@ -225,8 +227,12 @@ class CollectorRegistry(RegistryPrivates):
 
     def _refuse_shadowing(self, collector: Any, names: tuple[str, ...]) -> None:
         definition = definition_of(collector)
-        shadowed = [] if definition is None else [name for name in names if name in definition.labelnames]
-        if definition is not None and shadowed:
+        if definition is None:
+            return
+        own = [*definition.labelnames, *([definition.name] if definition.type == "stateset" else ())]
+        exposed = {underscored(name, label=True) for name in own}
+        shadowed = [name for name in names if underscored(name, label=True) in exposed]
+        if shadowed:
             raise DefinitionError(
                 f"{definition.name} (defined at {definition.source}) has the label {shadowed[0]!r}, "
                 "which is a common label of its registry; rename one of them"
@@ -268,7 +274,7 @@ class RestrictedRegistry:
         if "target_info" in self.names:
             yield from map(_as_metric, self.registry.target_families())
         for collector in self.collectors():
-            for family in self.registry.families(collector):
+            for family in self.registry.permitted(self.registry.families(collector)):
                 wanted = restricted(family.resolve() if isinstance(family, CellFamily) else family, self.names)
                 if wanted is not None:
                     yield _as_metric(wanted)

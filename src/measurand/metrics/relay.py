@@ -1,10 +1,9 @@
 """Running other people's code with a deadline.
 
 Python cannot interrupt a function, so a function that must not hold up the caller runs in another thread. A :class:`Relay` runs a batch
-one after the
-other in one helper thread; when one of them takes too long, a second helper takes over the rest and the slow one is left alone. At the
-deadline the caller gets what is there. A function that still runs from an earlier batch is not started again, so the number of helpers
-is bounded by the number of functions.
+one after the other in one helper thread; when one of them takes too long, a second helper takes over the rest and the slow one is left
+alone. At the deadline the caller gets what is there. A function that still runs from an earlier batch is not started again, so the number
+of helpers is bounded by the number of functions. Where no thread can be started, as at the exit of the interpreter, the caller runs them.
 """
 
 from __future__ import annotations
@@ -92,13 +91,20 @@ class Relay:
                     job.outcome, job.done = outcome, True
                     changed.notify_all()
 
-        def helper() -> None:
+        def helper() -> bool:
             current.append(None)
-            threading.Thread(target=work, args=(len(current) - 1, context.copy()), name="measurand-collect", daemon=True).start()
+            thread = threading.Thread(target=work, args=(len(current) - 1, context.copy()), name="measurand-collect", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system's limit on threads, or the interpreter is about to exit
+                current.pop()
+                return False
+            return True
 
         deadline = clock.system_monotonic() + timeout
-        if ready:
-            helper()
+        if ready and not helper():
+            current.append(None)
+            work(0, context)
         with changed:
             while not all(job.done for job in ready):
                 moment = clock.system_monotonic()

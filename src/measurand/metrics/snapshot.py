@@ -1,8 +1,8 @@
 """What an encoder or exporter reads: metric families, copied from the cells or taken from collectors.
 
 Two shapes with one face: a :class:`CellFamily` holds one instrument's frozen cells and is what the fast paths work on; a
-:class:`SampleFamily` holds ready
-samples. Both give ``name``, ``documentation``, ``type``, ``unit`` and ``samples()``, and both include the registry's common labels.
+:class:`SampleFamily` holds ready samples. Both give ``name``, ``documentation``, ``type``, ``unit`` and ``samples()``, and both include
+the registry's common labels.
 """
 
 from __future__ import annotations

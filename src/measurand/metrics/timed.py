@@ -30,7 +30,10 @@ class Timed:
     """
 
     def __init__(self, metric: Target, values: Mapping[str, str]) -> None:
-        names = metric.definition.labelnames
+        bound = metric._is_observable()  # one series, or a metric without labels
+        if bound and values:
+            raise LabelError(f"timed() was given labels, {list(values)}, for a series of {metric.definition.name} that takes none")
+        names = () if bound else metric.definition.labelnames
         missing = [name for name in names if name not in values and name != STATUS]
         unknown = [name for name in values if name not in names]
         if missing or unknown:
@@ -117,11 +120,11 @@ def timed(
         print(timer.duration)
 
     As a decorator it fits functions, coroutine functions, generators, asynchronous generators, methods, ``staticmethod`` and
-    ``classmethod``; an asynchronous or
-    generating function is timed to its end. Durations are in seconds, from a monotonic clock. Safe from any thread.
+    ``classmethod``; an asynchronous or generating function is timed to its end. Durations are in seconds, from a monotonic clock. Safe
+    from any thread.
 
     Args:
-        target: A metric (histogram, summary or gauge), the name of a histogram that is made at first use, or nothing.
+        target: A metric (histogram, summary or gauge) or one of its series, the name of a histogram that is made at first use, or nothing.
         labels: Label values. The label ``status``, with the values ``success`` and ``failed``, is added to a histogram made here, and
             filled in on a given metric that has it.
         documentation: What a histogram made here means.

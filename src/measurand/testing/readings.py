@@ -1,20 +1,22 @@
 """Reading what a test changed, with metrics that live as long as the process.
 
 Module-level metrics keep counting from test to test. :class:`Readings` notes all values when it is made and answers relative to them,
-so that tests need no reset, run in any
-order, and do not disturb each other. It reads through the same snapshots as a scrape and touches no private attribute.
+so that tests need no reset, run in any order, and do not disturb each other. It reads through the same snapshots as a scrape. Functions
+given to ``set_function()`` and custom collectors run only when a value of theirs is asked for.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from math import inf
+from math import inf, isnan
+from typing import Any
 
-from measurand.metrics.definition import definition_of, is_plain
+from measurand.metrics.definition import Definition, definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
+from measurand.metrics.names import SUFFIXES
 from measurand.metrics.quantile import quantile
 from measurand.metrics.registry import CollectorRegistry
 from measurand.metrics.sample import Sample
@@ -46,7 +48,7 @@ class Change:
 
 
 class Readings:
-    """The values of a registry's instruments, relative to the moment at which it was made.
+    """The values of a registry's metrics, relative to the moment at which it was made.
 
     Label arguments select: series match that have all the given labels with the given values. Values are compared as strings, so
     ``status=200`` works.
@@ -69,13 +71,14 @@ class Readings:
         Raises:
             LookupError: No series, or more than one, matches; the message lists what there is.
         """
-        found = self.samples(name, **labels)
+        all_of_it = self.samples(name)
+        found = [sample for sample in all_of_it if _selected(sample.labels, labels)]
         if len(found) == 1:
             return found[0].value
         if found:
             listed = "\n  ".join(_show(sample.name, sample.labels) for sample in found[:10])
             raise LookupError(f"{len(found)} series match {_show(name, labels)}; give more labels, or use samples():\n  {listed}")
-        raise LookupError(self._missing(name, labels))
+        raise LookupError(self._missing(name, labels, all_of_it))
 
     def delta(self, name: str, /, **labels: object) -> float:
         """How much a value has changed since the start, added up over all series that match.
@@ -87,10 +90,13 @@ class Readings:
             **labels: Labels to select by.
 
         Raises:
-            LookupError: The registry has no instrument with a series of this name or with these labels; the message suggests similar names.
+            LookupError: The registry has no instrument with a series of this name or with these labels, and the message suggests similar
+                names; or a function gives the value, so that there is none from the start.
         """
-        self._require_known(name, labels)
+        owner = self._require_known(name, labels)
         now = _by_series(self._instruments())
+        if any(_matches(key, name, labels) for key in _computed(self._registry.families(owner))):
+            raise LookupError(f"{_show(name, labels)} is given by a function, which was not called at the start; compare two value()s")
         return sum(value for key, value in now.items() if _matches(key, name, labels)) - sum(
             value for key, value in self._before.items() if _matches(key, name, labels)
         )
@@ -102,9 +108,11 @@ class Readings:
             name: The series' full name.
             **labels: Labels to select by.
         """
+        known = self._registry.find(name) is not None  # then nobody else is asked: what they raise is not this test's matter
+        source = self._registry.restricted_registry([name]) if known else self._registry
         return [
             sample
-            for metric in self._registry.collect()
+            for metric in source.collect()
             for sample in metric.samples
             if sample.name == name and _selected(sample.labels, labels)
         ]
@@ -135,10 +143,11 @@ class Readings:
         return quantile(q, bounds, [counts.get(bound, 0.0) for bound in bounds])
 
     def changes(self) -> list[Change]:
-        """Every series of the registry's instruments that has changed, appeared or gone since the start."""
+        """Every series of the registry's instruments that has changed, come or gone since the start; without those that functions give."""
         now = _by_series(self._instruments())
         keys = sorted(now.keys() | self._before.keys(), key=lambda key: (key[0], sorted(key[1])))
-        return [Change(key[0], dict(key[1]), self._before.get(key), now.get(key)) for key in keys if self._before.get(key) != now.get(key)]
+        pairs = [(key, self._before.get(key), now.get(key)) for key in keys]
+        return [Change(key[0], dict(key[1]), before, after) for key, before, after in pairs if not _same(before, after)]
 
     def assert_no_unexpected_series(self, *expected: str) -> None:
         """Check that nothing has changed since the start but the expected series.
@@ -189,20 +198,23 @@ class Readings:
             if is_plain(collector):
                 yield from self._registry.families(collector)
 
-    def _require_known(self, name: str, labels: Mapping[str, object]) -> None:
+    def _require_known(self, name: str, labels: Mapping[str, object]) -> Any:
         owner = self._registry.find(name)
         definition = definition_of(owner)
-        if definition is None or name == definition.name != _series_name(definition):
-            raise LookupError(self._missing(name, labels))
+        if owner is not None and not is_plain(owner):
+            raise LookupError(f"{name} comes from a custom collector, which was not asked at the start; compare two value()s")
+        if definition is None or name not in _series_names(definition):
+            raise LookupError(self._missing(name, labels, []))
         own = {*definition.labelnames, *self._registry.common_labels, "le", definition.name}
-        if not set(labels) <= own:
+        if not set(labels) <= own and definition.type != "info":
             raise LookupError(f"{definition.name} has the labels {list(definition.labelnames)}, not {sorted(set(labels) - own)}")
+        return owner
 
-    def _missing(self, name: str, labels: Mapping[str, object]) -> str:
-        there = {sample.name for family in self._instruments() for sample in family.samples()}
-        if name in there:
-            listed = "\n  ".join(_show(key[0], dict(key[1])) for key in list(_by_series(self._instruments())) if key[0] == name)
+    def _missing(self, name: str, labels: Mapping[str, object], others: list[Sample]) -> str:
+        if others:
+            listed = "\n  ".join(_show(sample.name, sample.labels) for sample in others[:20])
             return f"no series {_show(name, labels)}; there are:\n  {listed}"
+        there = {sample.name for family in self._instruments() for sample in family.samples()}
         similar = difflib.get_close_matches(name, there, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(similar)}?" if similar else "; the registry has no instrument with such a series"
         return f"no series named {name}{hint}"
@@ -212,22 +224,40 @@ def _or(value: float | None, absent: str) -> str:
     return absent if value is None else str(value)
 
 
-def _series_name(definition: object) -> str:
-    """The family's own name if samples carry it, as a gauge's do; else a name that no sample has."""
-    return str(getattr(definition, "name", "")) if getattr(definition, "type", "") in {"gauge", "stateset"} else ""
+def _same(before: float | None, after: float | None) -> bool:
+    return before == after or (before is not None and after is not None and isnan(before) and isnan(after))
+
+
+def _series_names(definition: Definition) -> list[str]:
+    """The names that the metric's samples carry: a gauge's its own, a counter's only with the suffix."""
+    names = definition.series_names(SUFFIXES)
+    return names if definition.type in {"gauge", "stateset"} else names[1:]
 
 
 def _key(sample: Sample) -> SeriesKey:
     return sample.name, frozenset(sample.labels.items())
 
 
-def _by_series(families: Iterator[Family]) -> dict[SeriesKey, float]:
-    return {
-        _key(sample): sample.value
-        for family in families
-        for sample in family.samples()
-        if not sample.name.endswith("_created") or isinstance(family, CellFamily) is False
-    }
+def _by_series(families: Iterable[Family]) -> dict[SeriesKey, float]:
+    """The values by series; without times of creation, and without those that a function gives."""
+    values = {}
+    for family in families:
+        if isinstance(family, CellFamily):
+            family.frozen.drop([row for row, _ in family.frozen.payloads()])
+            family.with_created = False
+        values.update({_key(sample): sample.value for sample in family.samples()})
+    return values
+
+
+def _computed(families: Iterable[Family]) -> list[SeriesKey]:
+    """The series that a function gives."""
+    found: list[SeriesKey] = []
+    for family in families:
+        if isinstance(family, CellFamily):
+            rows = {row for row, _ in family.frozen.payloads()}
+            family.frozen.drop([row for row in range(len(family.frozen)) if row not in rows])
+            found += [_key(sample) for sample in family.samples()]
+    return found
 
 
 def _without_own(labels: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
