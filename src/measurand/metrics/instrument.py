@@ -201,9 +201,7 @@ class MetricBase(metaclass=_Defining):
             DuplicateTimeseries: The name belongs to a metric of another type or with other labels.
             DefinitionError: The definition is not valid.
         """
-        full_name = build_full_name(
-            cls._type, name, options.get("namespace", ""), options.get("subsystem", ""), options.get("unit", "")
-        )
+        full_name = build_full_name(cls._type, name, options.get("namespace", ""), options.get("subsystem", ""), options.get("unit", ""))
         names = validate_labelnames(full_name, labelnames, cls._reserved_labelnames)
         existing = registry.find(full_name)
         if existing is None:

@@ -97,21 +97,9 @@ class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
                 f"expire_after of {name} must be a number of seconds greater than zero, or None for never; got {expire_after!r}"
             )
         options = {"multiprocess_mode": multiprocess_mode, "expire_after": expire_after}
-        additive = not multiprocess_mode.endswith("mostrecent")
+        how: dict[str, Any] = {"expire_after": expire_after, "additive": not multiprocess_mode.endswith("mostrecent")}
         prefixes = namespace, subsystem
-        self._define(
-            name,
-            documentation,
-            labelnames,
-            prefixes,
-            unit,
-            registry,
-            max_series,
-            label_values,
-            options,
-            expire_after=expire_after,
-            additive=additive,
-        )
+        self._define(name, documentation, labelnames, prefixes, unit, registry, max_series, label_values, options, **how)
 
     @property
     def _multiprocess_mode(self) -> str:

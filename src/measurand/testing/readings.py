@@ -111,10 +111,7 @@ class Readings:
         known = self._registry.find(name) is not None  # then nobody else is asked: what they raise is not this test's matter
         source = self._registry.restricted_registry([name]) if known else self._registry
         return [
-            sample
-            for metric in source.collect()
-            for sample in metric.samples
-            if sample.name == name and _selected(sample.labels, labels)
+            sample for metric in source.collect() for sample in metric.samples if sample.name == name and _selected(sample.labels, labels)
         ]
 
     def quantile(self, name: str, q: float, /, **labels: object) -> float:
