@@ -86,7 +86,8 @@ def measure(chosen: dict[str, type[Adapter]], benchmarks: list[str], quick: bool
         f"load average {min(loads):.1f} to {max(loads):.1f} during the run; a fixed piece of Python work took "
         f"{work[0] * 1e3:.1f} ms at best, {work[len(work) // 2] * 1e3:.1f} in the middle, {work[-1] * 1e3:.1f} at worst"
     )
-    results.machine["duration"] = f"{(perf_counter() - start) / 60:.0f} minutes"
+    duration = perf_counter() - start
+    results.machine["duration"] = f"{duration / 60:.0f} minutes" if duration > 120 else f"{duration:.0f} seconds"
     return results
 
 

@@ -39,6 +39,16 @@ def _times(benchmark: str, figure: str = "ns", ours: str = OURS, theirs: str = T
     return lambda results: results.ratio(benchmark, theirs, ours, figure)
 
 
+def _named(benchmark: str, theirs: str) -> Callable[[Results], float | None]:
+    """Two benchmarks, which ran at different times: a little less exact than a ratio within rounds."""
+
+    def value(results: Results) -> float | None:
+        ours, peer = results.typical(benchmark, OURS, "ns"), results.typical(theirs, THEIRS, "ns")
+        return peer / ours if ours and peer else None
+
+    return value
+
+
 def _slowest_pure_row(results: Results) -> float | None:
     rows = [
         *((name, "ns") for name in results.rounds if any(figures and "ns" in figures for figures in results.rounds[name].get(PURE, []))),
@@ -66,6 +76,7 @@ GOALS = (
     Goal("`observe()` over 14 buckets beside prometheus_client", _times("observe"), 18),
     Goal("`with h.time()` beside prometheus_client", _times("time_block"), 8),
     Goal("timed function beside prometheus_client", _times("timed_function"), 12),
+    Goal("a function under `timed(name)` beside prometheus_client's timed function", _named("timed_by_name", "timed_function"), 12),
     Goal("timed coroutine beside prometheus_client (which does not time the await)", _times("timed_coroutine"), 4.5),
     Goal("pure-Python core, its slowest row beside prometheus_client", _slowest_pure_row, 1),
     Goal("text of 10k series, beside prometheus_client", _times("counters_10k", "steady"), 40),
@@ -94,7 +105,17 @@ GOALS = (
         at_least=False,
         unit="",
     ),
-    Goal("memory of a series, as a share of prometheus_client's", lambda r: r.ratio("memory", OURS, THEIRS, "bytes"), 0.5, at_least=False),
-    Goal("the same after a scrape", lambda r: r.ratio("memory", OURS, THEIRS, "scraped"), 0.5, at_least=False),
+    Goal(
+        "memory of a series beside prometheus_client, label values held by nobody else",
+        lambda r: r.ratio("memory", OURS, THEIRS, "bytes"),
+        0.5,
+        at_least=False,
+    ),
+    Goal(
+        "memory of a series beside prometheus_client, label values held elsewhere anyway",
+        lambda r: r.ratio("memory_held", OURS, THEIRS, "bytes"),
+        0.5,
+        at_least=False,
+    ),
     Goal("`import measurand`", _milliseconds("import", "seconds"), 30, at_least=False, unit=" ms"),
 )

@@ -40,7 +40,8 @@ NOTES: dict[str, tuple[str, ...]] = {
     "hot path": (
         "Each statement stands 20 times in a loop and uses local names, so that next to nothing but the call is measured. The cyclic "
         "garbage collector is off meanwhile, which favours those who allocate. Within a process the fastest of five loops counts: "
-        "something else can only delay it.",
+        "something else can only delay it. The clock is the thread's processor time, which leaves out what others take of the machine; "
+        "these loops wait for nothing, so on an idle machine a wall clock shows the same.",
         "The empty C method is `float.conjugate()`: no argument, one type check, and it returns its own object. No other built-in "
         "method of the standard library that was tried is called faster, so this is the interpreter's own price for a call into C.",
         "Where labels are literals, the strings are the same objects in each turn, and a look-up finds them by identity. In the row "
@@ -68,9 +69,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         "the whole scrape.",
     ),
     "memory": (
-        "The growth of the resident set over 100,000 series, divided by their number; `tracemalloc` does not see what C code "
-        "allocates. Label values are new strings: who keeps the objects pays for them here, though in a service others may hold them "
-        "anyway.",
+        "The growth of the resident set over 100,000 series, divided by their number; `tracemalloc` does not see what C code allocates. In "
+        "the first two rows every label value is a new string that the library alone keeps; in the others somebody else keeps it "
+        "anyway, so that it costs the library nothing. A service lies between the two.",
+        "After a scrape the figure contains what is kept for the next one, and what the allocator does not give back.",
     ),
     "import": (
         "Wall time of a fresh interpreter (`python -I -c …`) less that of a bare one in the same round; byte code and files are cached.",

@@ -64,8 +64,8 @@ def summary(late: list[float], prefix: str = "") -> dict[str, float]:
 
 
 def run(adapter: Adapter, ticker: str, series: int, seconds: float) -> dict[str, float] | None:
-    """Lateness in seconds while scraped (``p50``, ``p99``, ``max``) and before (``idle_…``), and how many scrapes there were
-    (``scrapes``)."""
+    """Lateness in seconds while scraped (``p50``, ``p99``, ``max``) and before (``idle_…``), how many scrapes there were
+    (``scrapes``), of how many series (``series``)."""
     warm(adapter, "counter")
     made = filled(adapter, "counter", series)
     if made is None:
@@ -86,4 +86,4 @@ def run(adapter: Adapter, ticker: str, series: int, seconds: float) -> dict[str,
     late = tick(seconds)
     stop.set()
     thread.join()
-    return {**summary(late), **idle, "scrapes": scrapes[0]}
+    return {**summary(late), **idle, "scrapes": scrapes[0], "series": series}

@@ -62,14 +62,18 @@ def _scrape(kind: str, series: int, repeats: int, rounds: int = 5, quick_rounds:
 
 def _stall(ticker: str) -> Benchmark:
     settings = {"ticker": ticker, "series": 100_000, "seconds": 3.0}
-    return Benchmark("stall", _on_instance(stall.run), settings, {"series": 20_000, "seconds": 0.5}, rounds=5)
+    return Benchmark("stall", _on_instance(stall.run), settings, {"series": 10_000, "seconds": 0.5}, rounds=5)
+
+
+def _memory(held: bool) -> Benchmark:
+    return Benchmark("memory", _on_instance(memory.run), {"series": 100_000, "held": held}, {"series": 20_000})
 
 
 def _import(attribute: str) -> Benchmark:
     def run(library: type[Adapter]) -> Figures:
         return imports.run(getattr(library, attribute))
 
-    return Benchmark("import", run, rounds=21, quick_rounds=3)
+    return Benchmark("import", run, rounds=21, quick_rounds=2)
 
 
 SUITE: dict[str, Benchmark] = {
@@ -92,7 +96,8 @@ SUITE: dict[str, Benchmark] = {
     "histograms_1k": _scrape("histogram", 1_000, 9),
     "stall_thread": _stall("thread"),
     "stall_loop": _stall("loop"),
-    "memory": Benchmark("memory", _on_instance(memory.run), {"series": 100_000}, {"series": 20_000}),
+    "memory": _memory(held=False),
+    "memory_held": _memory(held=True),
     "import": _import("import_statement"),
     "import_first_counter": _import("first_counter"),
 }
