@@ -46,7 +46,7 @@ bench-check: $(VENV)/.with-bench
 	$(PY) -m benchmarks.check
 
 lint: $(VENV)/.with-lint
-	$(PY) -m ruff check .
+	$(PY) -m ruff check . .ci
 
 types: $(VENV)/.with-lint
 	$(PY) -m mypy

@@ -23,4 +23,5 @@ page = generate_latest().decode()
 assert 'orders_total{channel="web"} 1.0\n' in page, page
 assert 'order_value_euros_bucket{le="+Inf"} 1.0\n' in page, page
 
-print(f"measurand {version('measurand')} records and exposes on the {core} core, {platform.python_implementation()} {platform.python_version()}")
+interpreter = f"{platform.python_implementation()} {platform.python_version()}"
+print(f"measurand {version('measurand')} records and exposes on the {core} core, {interpreter}")
