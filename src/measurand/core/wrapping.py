@@ -19,6 +19,7 @@ __all__ = ["around"]
 F = TypeVar("F", bound=Callable[..., Any])
 Enter = Callable[[], Any]
 Leave = Callable[[Any, BaseException | None], Any]
+Make = Callable[[Callable[..., Any], Enter, Leave], Callable[..., Any]]
 
 _MAKERS: tuple[Any, ...] = (contextlib.contextmanager, contextlib.asynccontextmanager)
 # What contextlib's decorators return has the same code each time, by which it is known.
@@ -55,38 +56,64 @@ def around(fn: F, enter: Enter, leave: Leave) -> F:
         wrap = _around_generator
     else:
         wrap = _around_function
-    wrapped = functools.wraps(fn)(wrap(fn, enter, leave))
+    wrapped = functools.update_wrapper(wrap(fn, enter, leave), fn)
     with contextlib.suppress(TypeError, ValueError):  # some builtins have no signature
         wrapped.__signature__ = inspect.signature(fn)  # type: ignore[attr-defined]  # for readers that do not follow __wrapped__
     return cast(F, wrapped)
 
 
-def _around_function(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
+_OURS = {"fn", "enter", "leave", "token", "result", "exc"}
+_BODY = """
+def make(fn, enter, leave):
+    {kind}def call({parameters}):
         token = enter()
         try:
-            result = fn(*args, **kwargs)
+            result = {await_}fn({arguments})
         except BaseException as exc:
             leave(token, exc)
             raise
         leave(token, None)
         return result
-
     return call
+"""
+
+
+@functools.cache
+def _maker(kind: str, parameters: str, arguments: str) -> Make:
+    """What makes wrappers with certain parameters.
+
+    They are compiled for the function's own parameters, because a call that packs and unpacks ``*args`` and ``**kwargs`` takes longer
+    than all the rest.
+    """
+    source = _BODY.format(kind=kind, await_="await " if kind else "", parameters=parameters, arguments=arguments)
+    names: dict[str, Any] = {}
+    exec(compile(source, "<measurand wrapper>", "exec"), names)
+    return cast(Make, names["make"])
 
 
 def _around_coroutine(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        token = enter()
-        try:
-            result = await fn(*args, **kwargs)
-        except BaseException as exc:
-            leave(token, exc)
-            raise
-        leave(token, None)
-        return result
+    return _around_call("async ", fn, enter, leave)
 
-    return call
+
+def _around_function(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
+    return _around_call("", fn, enter, leave)
+
+
+def _around_call(kind: str, fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
+    if not isinstance(fn, FunctionType) or not _OURS.isdisjoint(fn.__code__.co_varnames):
+        return _maker(kind, "*args, **kwargs", "*args, **kwargs")(fn, enter, leave)
+    code = fn.__code__
+    names = iter(code.co_varnames)
+    positional = [next(names) for _ in range(code.co_argcount)]
+    keyword = [next(names) for _ in range(code.co_kwonlyargcount)]
+    rest = [f"*{next(names)}"] if code.co_flags & inspect.CO_VARARGS else []
+    more = [f"**{next(names)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
+    only = code.co_posonlyargcount
+    parameters = [*positional[:only], *(["/"] if only else []), *positional[only:], *(rest or (["*"] if keyword else [])), *keyword, *more]
+    arguments = [*positional, *rest, *(f"{name}={name}" for name in keyword), *more]
+    call: Any = _maker(kind, ", ".join(parameters), ", ".join(arguments))(fn, enter, leave)
+    call.__defaults__, call.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
+    return cast(Callable[..., Any], call)
 
 
 def _around_generator(fn: Callable[..., Any], enter: Enter, leave: Leave) -> Callable[..., Any]:
