@@ -78,10 +78,12 @@ static inline void cell_add(double *cell, double amount)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define PREFETCH(address) __builtin_prefetch(address)
+#define NOINLINE __attribute__((noinline)) /* for what must not burden the hot path with its registers */
 #else
 #define LIKELY(condition) (condition)
 #define UNLIKELY(condition) (condition)
 #define PREFETCH(address) ((void)(address))
+#define NOINLINE
 #endif
 
 #endif

@@ -60,9 +60,15 @@ int wall(State *state, double *seconds)
     return status;
 }
 
-PyObject *core_now(PyObject *module, PyObject *unused)
+static const Signature now_signature = {"now", 0, 0, 0, {NULL}};
+
+/* Not METH_NOARGS: CPython 3.11 has no quick way to call a function of that kind. */
+PyObject *core_now(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     double seconds;
+    if (UNLIKELY(nargs > 0 || names != NULL) && take_arguments(&now_signature, args, nargs, names, NULL) < 0) {
+        return NULL;
+    }
     return monotonic(state_of_module(module), &seconds) < 0 ? NULL : PyFloat_FromDouble(seconds);
 }
 

@@ -37,7 +37,7 @@ typedef struct {
     uint64_t last_layout;
     PyTypeObject *root_type, *instrument_type, *counter_type, *gauge_type, *summary_type, *histogram_type;
     PyTypeObject *timer_type, *frozen_type, *layout_type;
-    PyObject *histogram_observe, *summary_observe, *gauge_set; /* our methods as they stand in our types, to tell whether a subclass has others */
+    PyObject *method;         /* any method of a C type, to know its kind by */
     PyObject *name_observe, *name_set, *name_labels, *name_since;
 } State;
 
@@ -61,6 +61,7 @@ struct Root {
     PyObject *instrument; /* the Series that was defined */
     PyObject *spec;
     PyObject *adopt;      /* spec.adopt, NULL for none */
+    PyObject *record;     /* observe() or set() of the instrument's class while it is ours, for timers; NULL: it is not */
     PyObject *labelnames;
     Py_ssize_t labels;    /* how many label names */
     Py_ssize_t width;     /* cells per series */
@@ -135,7 +136,7 @@ PyObject *real_number(State *state, PyObject *amount, double *value); /* a new r
 Series *series_argument(PyObject *module, PyObject *object); /* borrowed; AttributeError if it is not a defined instrument */
 
 /* clocks.c */
-PyObject *core_now(PyObject *module, PyObject *unused);
+PyObject *core_now(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 double system_monotonic(void);
 int follow_clock(PyObject *module);
 
@@ -163,7 +164,7 @@ PyObject *gauge_replace(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
 /* timer.c: what time() returns */
 typedef enum { BY_NAME, GAUGE_SET, SUMMARY_OBSERVE, HISTOGRAM_OBSERVE } Recorder;
 PyObject *new_timer(Series *series, Recorder recorder);
-int take_recorders(State *state);
+int take_recorder(Root *root); /* fill in root->record */
 
 /* frozen.c: the copied rows, kept alive by whoever looks at them */
 typedef struct {
@@ -196,6 +197,12 @@ extern PyMethodDef module_functions[];
 int instrument_traverse(PyObject *object, visitproc visit, void *arg);
 int instrument_clear(PyObject *object);
 void instrument_dealloc(PyObject *object);
+
+extern PyMethodDef instrument_methods[], counter_methods[], gauge_methods[], summary_methods[], histogram_methods[];
+
+/* subclass.c */
+PyObject *instrument_init_subclass(PyObject *type, PyObject *args, PyObject *keywords);
+int is_our_method(State *state, PyTypeObject *owner, PyTypeObject *type, PyObject *attribute, const char *name);
 
 #define INSTRUMENT_SLOTS {Py_tp_traverse, instrument_traverse}, {Py_tp_clear, instrument_clear}, {Py_tp_dealloc, instrument_dealloc}
 #define INSTRUMENT_TYPE(qualified_name, its_slots)                                                                     \

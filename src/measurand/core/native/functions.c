@@ -180,6 +180,6 @@ PyMethodDef module_functions[] = {
     METHOD("exemplars", core_exemplars, DOC_exemplars),
     METHOD("freeze", core_freeze, DOC_freeze),
     METHOD("format_number", core_format_number, DOC_format_number),
-    {"now", core_now, METH_NOARGS, DOC_now},
+    METHOD("now", core_now, DOC_now),
     {NULL, NULL, 0, NULL},
 };

@@ -136,13 +136,13 @@ static PyObject *summary_time(PyObject *object, PyObject *unused)
     return new_timer((Series *)object, SUMMARY_OBSERVE);
 }
 
-static PyMethodDef histogram_methods[] = {
+PyMethodDef histogram_methods[] = {
     METHOD("observe", histogram_observe_any, DOC_HistogramBase_observe),
     {"time", histogram_time, METH_NOARGS, DOC_HistogramBase_time},
     {NULL, NULL, 0, NULL},
 };
 
-static PyMethodDef summary_methods[] = {
+PyMethodDef summary_methods[] = {
     METHOD("observe", summary_observe_any, DOC_SummaryBase_observe),
     {"time", summary_time, METH_NOARGS, DOC_SummaryBase_time},
     {NULL, NULL, 0, NULL},

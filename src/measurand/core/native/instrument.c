@@ -44,8 +44,7 @@ void instrument_dealloc(PyObject *object)
     instrument_clear(object);
     Py_CLEAR(self->key);
     free_block(self->block);
-    freefunc release = (freefunc)slot_of(type, Py_tp_free);
-    release(object);
+    PyObject_GC_Del(object); /* what tp_free is, in subclasses too */
     Py_DECREF(type);
 }
 
@@ -305,11 +304,12 @@ static PyObject *instrument_remove_all(PyObject *object, PyObject *unused)
     return none();
 }
 
-static PyMethodDef instrument_methods[] = {
+PyMethodDef instrument_methods[] = {
     METHOD("labels", instrument_labels, DOC_Instrument_labels),
     {"remove", (PyCFunction)(void (*)(void))instrument_remove, METH_FASTCALL, DOC_Instrument_remove},
     METHOD("remove_by_labels", instrument_remove_by_labels, DOC_Instrument_remove_by_labels),
     {"clear", instrument_remove_all, METH_NOARGS, DOC_Instrument_clear},
+    {"__init_subclass__", (PyCFunction)(void (*)(void))instrument_init_subclass, METH_CLASS | METH_VARARGS | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -51,7 +51,8 @@ static int add_types(PyObject *module, State *state)
         return -1;
     }
     PyTypeObject *base = state->instrument_type;
-    return add_type(module, &state->counter_type, &counter_spec, base, true) < 0 ||
+    state->method = PyObject_GetAttr((PyObject *)base, state->name_labels);
+    return state->method == NULL || add_type(module, &state->counter_type, &counter_spec, base, true) < 0 ||
                    add_type(module, &state->gauge_type, &gauge_spec, base, true) < 0 ||
                    add_type(module, &state->summary_type, &summary_spec, base, true) < 0 ||
                    add_type(module, &state->histogram_type, &histogram_spec, base, true) < 0
@@ -111,7 +112,7 @@ static int add_all(PyObject *module)
 static int native_exec(PyObject *module)
 {
     State *state = state_of_module(module);
-    if (fill_state(module, state) < 0 || add_types(module, state) < 0 || take_recorders(state) < 0 || add_all(module) < 0 ||
+    if (fill_state(module, state) < 0 || add_types(module, state) < 0 || add_all(module) < 0 ||
         PyModule_AddStringConstant(module, "implementation", "c") < 0) {
         return -1;
     }
@@ -123,8 +124,8 @@ static int native_exec(PyObject *module)
 /* Every object in the state. */
 #define EACH_OBJECT(DO)                                                                                                              \
     DO(support) DO(around) DO(now) DO(clock) DO(monotonic) DO(no_arguments) DO(layouts) DO(root_type) DO(instrument_type) DO(counter_type) \
-    DO(gauge_type) DO(summary_type) DO(histogram_type) DO(timer_type) DO(frozen_type) DO(layout_type) DO(histogram_observe)          \
-    DO(summary_observe) DO(gauge_set) DO(name_observe) DO(name_set) DO(name_labels) DO(name_since)
+    DO(gauge_type) DO(summary_type) DO(histogram_type) DO(timer_type) DO(frozen_type) DO(layout_type) DO(method)                      \
+    DO(name_observe) DO(name_set) DO(name_labels) DO(name_since)
 
 static int native_traverse(PyObject *module, visitproc visit, void *arg)
 {

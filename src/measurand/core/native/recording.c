@@ -68,6 +68,15 @@ int any_number(PyObject *value, double *number)
     return 0;
 }
 
+/* After an int too large for a cell: where there is no cell, that is what to say. */
+static void no_cell_first(Series *self, PyObject *amount)
+{
+    if (self->cells == NULL && PyLong_CheckExact(amount) && PyErr_ExceptionMatches(PyExc_OverflowError)) {
+        PyErr_Clear();
+        missing_labels(self);
+    }
+}
+
 /* -- Counter --------------------------------------------------------------------------------------------------------- */
 
 static const Signature counter_inc_signature = {"CounterBase.inc", 1, 0, 2, {"amount", "exemplar"}};
@@ -88,7 +97,7 @@ static int refuse_increment(Series *self, PyObject *amount)
     return -1;
 }
 
-static PyObject *counter_inc_any(Series *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static NOINLINE PyObject *counter_inc_any(Series *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     PyObject *given[2];
     double value = 1.0;
@@ -102,18 +111,14 @@ static PyObject *counter_inc_any(Series *self, PyObject *const *args, Py_ssize_t
     if (amount != NULL) {
         amount = real_number(self->root->state, amount, &value);
         if (amount == NULL) {
-            if (self->cells == NULL && PyErr_ExceptionMatches(PyExc_OverflowError) && PyLong_CheckExact(given[0])) {
-                PyErr_Clear(); /* an int too large for a cell: that there is no cell is what to say first */
-                missing_labels(self);
-            }
+            no_cell_first(self, given[0]);
             return NULL;
         }
-        if (!(value >= 0.0)) {
-            refuse_increment(self, amount);
-            Py_DECREF(amount);
-            return NULL;
-        }
+        int refused = !(value >= 0.0) && refuse_increment(self, amount) < 0;
         Py_DECREF(amount);
+        if (refused) {
+            return NULL;
+        }
     }
     if (self->cells == NULL) {
         missing_labels(self);
@@ -123,27 +128,30 @@ static PyObject *counter_inc_any(Series *self, PyObject *const *args, Py_ssize_t
     return given[1] == NULL ? none() : none_or_error(keep_exemplar(self, given[1], value, 0));
 }
 
-static PyObject *counter_inc(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+static NOINLINE PyObject *counter_inc_by(Series *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
-    Series *self = (Series *)object;
-    if (LIKELY(names == NULL && self->cells != NULL)) {
-        if (nargs == 0) {
-            cell_add(self->cells, 1.0);
+    double value;
+    if (LIKELY(names == NULL && nargs == 1 && self->cells != NULL)) {
+        int plain = plain_number(args[0], &value);
+        if (LIKELY(plain > 0 && value >= 0.0)) {
+            cell_add(self->cells, value);
             return none();
         }
-        if (LIKELY(nargs == 1)) {
-            double value;
-            int plain = plain_number(args[0], &value);
-            if (LIKELY(plain > 0 && value >= 0.0)) {
-                cell_add(self->cells, value);
-                return none();
-            }
-            if (plain < 0) {
-                return NULL;
-            }
+        if (plain < 0) {
+            return NULL;
         }
     }
     return counter_inc_any(self, args, nargs, names);
+}
+
+static PyObject *counter_inc(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    Series *self = (Series *)object;
+    if (LIKELY(nargs == 0 && names == NULL && self->cells != NULL)) {
+        cell_add(self->cells, 1.0);
+        return none();
+    }
+    return counter_inc_by(self, args, nargs, names);
 }
 
 static PyObject *counter_reset(PyObject *object, PyObject *unused)
@@ -219,7 +227,7 @@ static int not_additive(Root *root, const char *method)
 static const Signature gauge_inc_signature = {"GaugeBase.inc", 1, 0, 1, {"amount"}};
 static const Signature gauge_dec_signature = {"GaugeBase.dec", 1, 0, 1, {"amount"}};
 
-static PyObject *gauge_add_any(Series *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names, bool down)
+static NOINLINE PyObject *gauge_add_any(Series *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names, bool down)
 {
     PyObject *amount;
     double value = 1.0;
@@ -237,10 +245,7 @@ static PyObject *gauge_add_any(Series *self, PyObject *const *args, Py_ssize_t n
     if (amount != NULL) {
         PyObject *number = real_number(root->state, amount, &value);
         if (number == NULL) {
-            if (self->cells == NULL && PyErr_ExceptionMatches(PyExc_OverflowError) && PyLong_CheckExact(amount)) {
-                PyErr_Clear();
-                missing_labels(self);
-            }
+            no_cell_first(self, amount);
             return NULL;
         }
         Py_DECREF(number);
@@ -344,13 +349,13 @@ static PyObject *gauge_time(PyObject *object, PyObject *unused)
 
 /* -- types ----------------------------------------------------------------------------------------------------------- */
 
-static PyMethodDef counter_methods[] = {
+PyMethodDef counter_methods[] = {
     METHOD("inc", counter_inc, DOC_CounterBase_inc),
     {"reset", counter_reset, METH_NOARGS, DOC_CounterBase_reset},
     {NULL, NULL, 0, NULL},
 };
 
-static PyMethodDef gauge_methods[] = {
+PyMethodDef gauge_methods[] = {
     METHOD("inc", gauge_inc, DOC_GaugeBase_inc),
     METHOD("dec", gauge_dec, DOC_GaugeBase_dec),
     METHOD("set", gauge_set_any, DOC_GaugeBase_set),

@@ -14,6 +14,7 @@ static int root_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->instrument);
     Py_VISIT(self->spec);
     Py_VISIT(self->adopt);
+    Py_VISIT(self->record);
     Py_VISIT(self->labelnames);
     Py_VISIT(self->overflow_key);
     for (uint32_t i = 0; i < self->table.used; i++) {
@@ -45,6 +46,7 @@ static void root_dealloc(PyObject *object)
     }
     Py_CLEAR(self->spec);
     Py_CLEAR(self->adopt);
+    Py_CLEAR(self->record);
     Py_CLEAR(self->labelnames);
     Py_CLEAR(self->overflow_key);
     PyMem_Free(self->bound);
@@ -180,7 +182,7 @@ Root *new_root(State *state, PyObject *instrument, PyObject *spec)
     self->state = state;
     self->instrument = Py_NewRef(instrument);
     self->spec = Py_NewRef(spec);
-    if (read_spec(self, spec) < 0 || name_overflow(self) < 0) {
+    if (read_spec(self, spec) < 0 || name_overflow(self) < 0 || take_recorder(self) < 0) {
         Py_DECREF(self);
         return NULL;
     }

@@ -38,47 +38,61 @@ static void timer_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     timer_clear(object);
-    freefunc release = (freefunc)slot_of(type, Py_tp_free);
-    release(object);
+    PyObject_GC_Del(object); /* what tp_free is, in subclasses too */
     Py_DECREF(type);
 }
 
 /* -- choosing the recording function --------------------------------------------------------------------------------- */
 
-/* Remember our own methods, to know them again. */
-int take_recorders(State *state)
+static Recorder recorder_of(State *state, PyObject *object)
 {
-    state->histogram_observe = PyObject_GetAttr((PyObject *)state->histogram_type, state->name_observe);
-    state->summary_observe = PyObject_GetAttr((PyObject *)state->summary_type, state->name_observe);
-    state->gauge_set = PyObject_GetAttr((PyObject *)state->gauge_type, state->name_set);
-    return state->histogram_observe == NULL || state->summary_observe == NULL || state->gauge_set == NULL ? -1 : 0;
+    return PyObject_TypeCheck(object, state->histogram_type) ? HISTOGRAM_OBSERVE
+           : PyObject_TypeCheck(object, state->summary_type) ? SUMMARY_OBSERVE
+           : PyObject_TypeCheck(object, state->gauge_type)   ? GAUGE_SET
+                                                             : BY_NAME;
 }
 
-static Recorder recorder_for(State *state, PyObject *series, PyObject *method)
+static Recorder recorder_for(State *state, PyObject *object, PyObject *method)
 {
-    if (PyUnicode_CompareWithASCIIString(method, "observe") == 0) {
-        return PyObject_TypeCheck(series, state->histogram_type) ? HISTOGRAM_OBSERVE
-               : PyObject_TypeCheck(series, state->summary_type) ? SUMMARY_OBSERVE
-                                                                 : BY_NAME;
-    }
-    if (PyUnicode_CompareWithASCIIString(method, "set") == 0 && PyObject_TypeCheck(series, state->gauge_type)) {
-        return GAUGE_SET;
-    }
-    return BY_NAME;
+    Recorder recorder = recorder_of(state, object);
+    const char *name = recorder == GAUGE_SET ? "set" : "observe";
+    return PyUnicode_CompareWithASCIIString(method, name) == 0 ? recorder : BY_NAME;
 }
 
-/* Whether the metric's class has our method; -1 with an exception set. */
+/* Remember the method that a class of instruments has now, if it is ours. */
+int take_recorder(Root *root)
+{
+    State *state = root->state;
+    PyTypeObject *type = Py_TYPE(root->instrument);
+    Recorder recorder = recorder_of(state, root->instrument);
+    if (recorder == BY_NAME) {
+        return 0;
+    }
+    PyTypeObject *owner = recorder == HISTOGRAM_OBSERVE ? state->histogram_type
+                          : recorder == SUMMARY_OBSERVE ? state->summary_type
+                                                        : state->gauge_type;
+    PyObject *method = PyObject_GetAttr((PyObject *)type, recorder == GAUGE_SET ? state->name_set : state->name_observe);
+    int ours = method == NULL ? -1 : is_our_method(state, owner, type, method, recorder == GAUGE_SET ? "set" : "observe");
+    if (ours > 0) {
+        root->record = method;
+        return 0;
+    }
+    Py_XDECREF(method);
+    return ours;
+}
+
+/* Whether the metric's class still has our method; -1 with an exception set. */
 static inline int is_ours(State *state, Series *series, Recorder recorder)
 {
-    PyObject *ours = recorder == HISTOGRAM_OBSERVE ? state->histogram_observe
-                     : recorder == SUMMARY_OBSERVE ? state->summary_observe
-                                                   : state->gauge_set;
+    if (recorder == BY_NAME || (series->flags & PATCHED) || series->root == NULL || series->root->record == NULL) {
+        return 0;
+    }
     PyObject *method = PyObject_GetAttr((PyObject *)Py_TYPE((PyObject *)series), recorder == GAUGE_SET ? state->name_set : state->name_observe);
     if (method == NULL) {
         return -1;
     }
     Py_DECREF(method);
-    return method == ours;
+    return series->root != NULL && method == series->root->record;
 }
 
 static int record_by_name(PyObject *series, PyObject *method, double seconds)
@@ -95,7 +109,7 @@ static int record(Timer *self, double seconds)
     PyObject *object = Py_NewRef(self->series), *method = Py_NewRef(self->method);
     Series *series = (Series *)object;
     Recorder recorder = self->recorder;
-    int status = recorder == BY_NAME || (series->flags & PATCHED) ? 0 : is_ours(self->state, series, recorder);
+    int status = is_ours(self->state, series, recorder);
     if (LIKELY(status > 0)) {
         status = recorder == HISTOGRAM_OBSERVE ? histogram_observe(series, seconds)
                  : recorder == SUMMARY_OBSERVE ? summary_observe(series, seconds)
