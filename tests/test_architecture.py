@@ -293,11 +293,19 @@ def suites() -> list[str]:
 
 
 def subject(suite: str) -> list[str]:
-    """The module that a suite is about: for ``tests/a/test_b.py`` it is ``a/b.py``, ``a/b.c``, the package ``a/b``, or ``a`` if a is b."""
+    """The module that a suite is about: for ``tests/a/test_b.py`` it is ``a/b.py``, ``a/b.c``, the package ``a/b``, or ``a`` if a is b.
+
+    ``tests/a/test_b_detail.py`` is about a part of it, if there is no module of that name.
+    """
     folder, _, name = suite.removeprefix("tests/").rpartition("/")
-    stem = (PACKAGE / folder / name.removeprefix("test_")).with_suffix("")
-    here = [PACKAGE / folder / "__init__.py"] if stem.name == Path(folder).name else []
-    return [str(path) for path in (stem.with_suffix(".py"), stem / "__init__.py", stem.with_suffix(".c"), *here) if path.is_file()]
+    words = name.removeprefix("test_").removesuffix(".py").split("_")
+    for count in range(len(words), 0, -1):
+        stem = PACKAGE / folder / "_".join(words[:count])
+        here = [PACKAGE / folder / "__init__.py"] if stem.name == Path(folder).name else []
+        places = (stem.with_suffix(".py"), stem / "__init__.py", stem.with_suffix(".c"), *here)
+        if found := [str(path) for path in places if path.is_file()]:
+            return found
+    return []
 
 
 def test_every_suite_stands_where_its_module_does() -> None:

@@ -1,0 +1,120 @@
+"""What the suites share: waiting for a condition, threads that report their failures, a clock that stands still."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SCALE = float(os.environ.get("MEASURAND_TEST_SCALE", "1"))
+"""How much longer than usual the suites that search for races run: 1 for every day, 120 for the full form."""
+
+
+SECONDS = 0.5 * SCALE
+"""How long each of these searches runs."""
+
+
+def for_a_while(seconds: float = SECONDS) -> Iterator[int]:
+    """Count up until the time is over, at least to 100."""
+    deadline = time.monotonic() + seconds
+    for number in itertools.count():
+        yield number
+        if number % 100 == 99 and time.monotonic() > deadline:
+            return
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
+    """Wait until ``condition()`` is true, and return what it returned; fail after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise AssertionError(f"did not come true within {timeout} s: {condition}")
+        pause.wait(0.002)
+
+
+def run_threads(*bodies: Callable[[], object], timeout: float = 120.0) -> None:
+    """Run each body in a thread of its own, all starting together; raise what the first failing one raised."""
+    failures: list[BaseException] = []
+    start = threading.Barrier(len(bodies))
+
+    def run(body: Callable[[], object]) -> None:
+        try:
+            start.wait(timeout)
+            body()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(body,), daemon=True) for body in bodies]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
+    if failures:
+        raise failures[0]
+    assert not any(thread.is_alive() for thread in threads), f"threads still run after {timeout} s"
+
+
+@contextmanager
+def in_background(*steps: Callable[[], object], timeout: float = 120.0) -> Iterator[None]:
+    """Repeat each step in a thread of its own while the block runs; raise at its end what the first failing one raised."""
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def run(step: Callable[[], object]) -> None:
+        try:
+            while not stop.is_set():
+                step()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(step,), daemon=True) for step in steps]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout)
+    if failures:
+        raise failures[0]
+    assert not any(thread.is_alive() for thread in threads), f"threads still run after {timeout} s"
+
+
+@contextmanager
+def eager_switching() -> Iterator[None]:
+    """Let the interpreter switch threads at nearly every opportunity."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+class StillClock:
+    """A clock that moves only when told; see ``measurand.clock.Clock``."""
+
+    def __init__(self) -> None:
+        self.elapsed = 1000.0
+        self.date = 1.7e9
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def wall(self) -> float:
+        return self.date
+
+    def advance(self, seconds: float) -> None:
+        self.elapsed += seconds
+        self.date += seconds
