@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate, product
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from measurand import core
 from measurand.core import DEFAULT_MAX_SERIES, Spec
@@ -211,8 +211,9 @@ class MetricBase(metaclass=_Defining):
                 existing = registry.find(full_name)
                 if existing is None:
                     raise
-        if isinstance(existing, cls) and existing.definition.labelnames == names:
-            return existing
+        known = isinstance(existing, cls) or (isinstance(existing, MetricBase) and _class_name(type(existing)) == _class_name(cls))
+        if known and existing.definition.labelnames == names:
+            return cast(Self, existing)
         asked = Definition(name=full_name, type=cls._type, documentation=documentation, labelnames=names)
         raise _conflict(getattr(existing, "definition", None), asked, ["type or labels"])
 
@@ -278,15 +279,15 @@ def _same_in(registry: CollectorRegistry | None, metric: MetricBase, definition:
     if not isinstance(existing, MetricBase) or existing.definition.name != definition.name:
         return None  # the registry will say whose it is
     differences = existing.definition.differences(definition)
-    if _class_name(existing) != _class_name(metric):
-        differences.append(f"class {_class_name(existing)} / {_class_name(metric)}")
+    if _class_name(type(existing)) != _class_name(type(metric)):
+        differences.append(f"class {_class_name(type(existing))} / {_class_name(type(metric))}")
     if differences:
         raise _conflict(existing.definition, definition, differences)
     return existing
 
 
-def _class_name(metric: MetricBase) -> str:
-    return f"{type(metric).__module__}.{type(metric).__qualname__}"
+def _class_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _conflict(first: Definition | None, second: Definition, differences: list[str]) -> DuplicateTimeseries:

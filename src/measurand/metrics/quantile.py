@@ -38,4 +38,4 @@ def quantile(q: float, bounds: Sequence[float], cumulative: Sequence[float]) -> 
     if index == 0 and upper <= 0:
         return upper
     lower, below = (bounds[index - 1], cumulative[index - 1]) if index else (0.0, 0.0)
-    return lower + (upper - lower) * (rank - below) / (cumulative[index] - below)
+    return lower + (upper - lower) * ((rank - below) / (cumulative[index] - below))
