@@ -136,11 +136,9 @@ def scrapes(column: int) -> Iterator[Verdict]:
     """Rendering is so many times as fast as prometheus_client's."""
     settings: dict[str, Any] = {"kind": "counter", "series": 2_000, "repeats": ROUNDS}
     ours, theirs = exposition.run(Ours(), **settings) or {}, exposition.run(Theirs(), **settings) or {}
-    ratio = theirs["steady"] / ours["steady"]
-    yield (
-        f"the text of 2,000 series takes a {ratio:.1f}th of prometheus_client's time, at most a {SCRAPE[column]:g}th",
-        ratio >= SCRAPE[column],
-    )
+    ratio = theirs["work"] / ours["work"]
+    text = f"rendering 2,000 series is {ratio:.1f} times as fast as prometheus_client, at least {SCRAPE[column]:g}"
+    yield text, ratio >= SCRAPE[column]
 
 
 def verdicts() -> Iterator[Verdict]:

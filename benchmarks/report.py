@@ -89,6 +89,7 @@ def _scrapes(benchmark: str, what: str) -> tuple[Row, ...]:
     return (
         Row(f"{what}: first scrape", benchmark, "first", seconds),
         Row(f"{what}: each further one", benchmark, "steady", seconds),
+        Row(f"{what}: the same in processor time", benchmark, "work", seconds),
         Row(f"{what}: size, bytes", benchmark, "bytes", plain, ratio=False),
     )
 
