@@ -1,11 +1,25 @@
-"""A registry of its own for each test of this layer."""
+"""What the tests of this layer are given: a registry of their own, and what hangs until it is released."""
+
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 from measurand import CollectorRegistry
+from tests.metrics.kit import helpers
+from tests.support import wait_until
 
 
 @pytest.fixture
 def registry() -> CollectorRegistry:
     """An empty registry."""
     return CollectorRegistry()
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """What hangs, hangs until this is set; at the end it is, and all helper threads are awaited."""
+    event = threading.Event()
+    yield event
+    event.set()
+    wait_until(lambda: not helpers())

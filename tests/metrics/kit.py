@@ -7,9 +7,10 @@ import contextlib
 import os
 import select
 import signal
+import threading
 import traceback
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -213,6 +214,32 @@ FORMS = [
 
 class Stopped(BaseException):
     """Leaves a body as ``KeyboardInterrupt`` and cancellation do: it is no ``Exception``."""
+
+
+# -- code that is not ours ---------------------------------------------------------------------------------------------------------
+
+LONG = 30.0
+"""Seconds after which what hangs gives up, so that a failing test ends."""
+
+
+class Custom:
+    """A collector whose families a function gives; it does not say their names beforehand."""
+
+    def __init__(self, give: Callable[[], Iterable[Any]]) -> None:
+        self.collect = give
+        self.describe: Callable[[], list[Any]] = list
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def call() -> Any:
+        raise error
+
+    return call
+
+
+def helpers() -> list[threading.Thread]:
+    """The threads that run code which is not ours."""
+    return [thread for thread in threading.enumerate() if thread.name == "measurand-collect"]
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------------------

@@ -203,7 +203,8 @@ def _run(
         if job.row is None:
             slots[job.slot] = permitted(value)
             if len(slots[job.slot]) < len(value):
-                state.failures.add(job.label, "refused")
+                names = sorted({family.name for family in value} - {family.name for family in slots[job.slot]})
+                state.failures.add(job.label, "refused", hint=f": against the rules of the domain: {', '.join(names)}")
         else:
             for family in slots[job.slot]:
                 if isinstance(family, CellFamily):

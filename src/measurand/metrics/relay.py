@@ -80,16 +80,13 @@ class Relay:
                 job.started = clock.system_monotonic()
                 current[slot] = job
                 self._running[job.key] = job
-                try:
-                    value = context.run(job.call)
-                except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
-                    outcome = Outcome(error=error)
-                else:
-                    outcome = Outcome(value=value)
+                outcome = _outcome(context, job.call)
                 self._running.pop(job.key, None)
+                current[slot] = None
                 with changed:
                     job.outcome, job.done = outcome, True
                     changed.notify_all()
+                del job, outcome  # an error's traceback leads to this frame
 
         def helper() -> bool:
             current.append(None)
@@ -110,11 +107,17 @@ class Relay:
                 moment = clock.system_monotonic()
                 if moment >= deadline:
                     break
-                held_up = all(
-                    job is not None and not job.done and job.started is not None and moment - job.started >= PATIENCE for job in current
-                )
+                held_up = all(job is not None and job.started is not None and moment - job.started >= PATIENCE for job in current)
                 if waiting and held_up:
                     helper()
                 changed.wait(min(PATIENCE, deadline - moment) if waiting else deadline - moment)
             waiting.clear()
             return [job.outcome for job in jobs]
+
+
+def _outcome(context: contextvars.Context, call: Callable[[], Any]) -> Outcome:
+    """Call it; in a function of its own, so that an error is held by nobody but its outcome."""
+    try:
+        return Outcome(value=context.run(call))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
+        return Outcome(error=error)

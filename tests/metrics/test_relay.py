@@ -1,0 +1,168 @@
+"""Running other people's code with a deadline: in turn, past what hangs, never twice at once, across forks."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from measurand.metrics.relay import Relay
+from tests.metrics.kit import LONG, Stopped, helpers, in_forked_child, raising
+from tests.support import run_threads, wait_until
+
+
+def hanging(release: threading.Event, started: list[int] | None = None) -> Callable[[], str]:
+    def hang() -> str:
+        if started is not None:
+            started.append(1)
+        release.wait(LONG)
+        return "late"
+
+    return hang
+
+
+def test_results_and_errors_come_back_in_order() -> None:
+    errors = [KeyError("k"), Stopped(), SystemExit(3), KeyboardInterrupt()]
+    outcomes = Relay().run([("a", lambda: 1), *[(error, raising(error)) for error in errors], ("b", lambda: 2)], LONG)
+    assert [outcome.value for outcome in outcomes] == [1, None, None, None, None, 2]
+    assert [outcome.error for outcome in outcomes] == [None, *errors, None]
+    assert not any(outcome.late for outcome in outcomes)
+
+
+def test_nothing_to_do_needs_no_thread() -> None:
+    before = len(helpers())
+    assert Relay().run([], LONG) == []
+    assert len(helpers()) == before
+
+
+def test_what_is_quick_runs_in_one_thread_in_turn() -> None:
+    seen: list[tuple[int, int]] = []
+    Relay().run([(number, lambda number=number: seen.append((number, threading.get_ident()))) for number in range(20)], LONG)
+    assert [number for number, _ in seen] == list(range(20))
+    assert len({thread for _, thread in seen}) == 1
+    assert seen[0][1] != threading.get_ident()
+
+
+def test_what_hangs_is_passed_by_and_is_late_at_the_deadline(release: threading.Event) -> None:
+    batch = [("a", lambda: 1), ("b", hanging(release)), ("c", lambda: 3), ("d", hanging(release)), ("e", lambda: 5)]
+    outcomes = Relay().run(batch, 0.5)
+    assert [outcome.value for outcome in outcomes] == [1, None, 3, None, 5]
+    assert [outcome.late for outcome in outcomes] == [False, True, False, True, False]
+
+
+def test_what_is_slow_and_ends_in_time_is_not_late(release: threading.Event) -> None:
+    def later() -> str:
+        release.set()
+        return "done"
+
+    outcomes = Relay().run([("slow", hanging(release)), ("after", later)], LONG)
+    assert [outcome.value for outcome in outcomes] == ["late", "done"]
+    assert not any(outcome.late for outcome in outcomes)
+
+
+def test_what_still_runs_is_not_started_again_and_threads_stay_few(release: threading.Event) -> None:
+    relay, started = Relay(), []
+    for _ in range(20):
+        outcomes = relay.run([("hangs", hanging(release, started)), ("fine", lambda: 1), ("hangs too", hanging(release, started))], 0.3)
+        assert [outcome.late for outcome in outcomes] == [True, False, True]
+        assert outcomes[1].value == 1
+        assert len(helpers()) <= 3
+    assert len(started) == 2
+    release.set()
+    wait_until(lambda: not helpers())
+    assert [outcome.value for outcome in relay.run([("hangs", lambda: "again")], LONG)] == ["again"]
+
+
+def test_a_batch_that_only_waits_for_earlier_ones_does_not_wait(release: threading.Event) -> None:
+    relay = Relay()
+    relay.run([("hangs", hanging(release))], 0.05)
+    assert [outcome.late for outcome in relay.run([("hangs", hanging(release))], LONG)] == [True]
+
+
+def test_a_late_result_stays_out_of_the_outcomes(release: threading.Event) -> None:
+    (outcome,) = Relay().run([("hangs", hanging(release))], 0.05)
+    release.set()
+    wait_until(lambda: not helpers())
+    assert outcome.late
+    assert outcome.value is None
+
+
+def test_threads_use_a_relay_at_once(release: threading.Event) -> None:
+    relay = Relay()
+    relay.run([("hangs", hanging(release))], 0.05)
+
+    def scrape() -> None:
+        for _ in range(20):
+            own = [((threading.get_ident(), number), lambda number=number: number) for number in range(5)]
+            outcomes = relay.run([("hangs", hanging(release)), *own], LONG)
+            assert [outcome.value for outcome in outcomes[1:]] == list(range(5))
+            assert outcomes[0].late
+
+    run_threads(*[scrape] * 4)
+
+
+def test_a_function_sees_the_context_of_the_caller() -> None:
+    request = contextvars.ContextVar("request", default="none")
+    request.set("mine")
+    (outcome,) = Relay().run([("a", request.get)], LONG)
+    assert outcome.value == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_starts_anew(release: threading.Event) -> None:
+    relay = Relay()
+    relay.run([("hangs", hanging(release))], 0.05)
+
+    def in_child() -> None:
+        outcomes = relay.run([("hangs", lambda: "not here"), ("fine", lambda: 1)], LONG)
+        assert [outcome.value for outcome in outcomes] == ["not here", 1]
+
+    in_forked_child(in_child)
+    assert relay.run([("hangs", lambda: 1)], LONG)[0].late  # in the parent it still runs
+
+
+def test_at_the_exit_of_the_interpreter_it_still_works() -> None:
+    program = """
+        import atexit
+        from measurand import CollectorRegistry, Counter, generate_latest
+        from measurand.metrics.families import GaugeMetricFamily
+
+        registry = CollectorRegistry()
+        Counter("jobs", "Jobs", registry=registry).inc()
+
+        class Queue:
+            def collect(self):
+                yield GaugeMetricFamily("queue_length", "Jobs waiting", 3)
+
+        registry.register(Queue())
+        atexit.register(lambda: print(generate_latest(registry).decode()))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert "jobs_total 1.0\n" in done.stdout
+    assert "queue_length 3.0\n" in done.stdout
+    assert "failures" not in done.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the memory of a process as Linux does")
+def test_where_no_thread_can_be_started_the_caller_does_the_work() -> None:
+    program = """
+        import resource, threading
+        from measurand.metrics.relay import Relay
+
+        Relay().run([("warm", lambda: None)], 30)
+        threading.stack_size(1 << 30)  # more than there may be
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+        try:
+            threading.Thread(target=print).start()
+        except RuntimeError:
+            print([(o.value, str(o.error)) for o in Relay().run([("a", lambda: 1), ("b", lambda: 1 / 0), ("c", lambda: 3)], 30)])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "[(1, 'None'), (None, 'division by zero'), (3, 'None')]\n", done.stderr
