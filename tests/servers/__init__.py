@@ -6,6 +6,8 @@ A pytest plugin; ``tests/conftest.py`` loads it. Fixtures:
     Called with a version ("2.42" or "3.5") it returns a running :class:`~tests.servers.prometheus.Prometheus`. Without further arguments
     that server is shared by the whole session: add targets with its ``scraping(...)``. With jobs, a configuration or flags of
     its own it belongs to the test.
+``pushgateway``
+    A running :class:`~tests.servers.pushgateway.Pushgateway`, the test's own.
 ``promtool``
     Called with arguments (and text for its standard input) it runs promtool and returns the completed process.
 
@@ -22,10 +24,12 @@ from typing import Any
 
 import pytest
 
+from tests.servers import pushgateway as gateways
 from tests.servers.process import require
 from tests.servers.prometheus import Prometheus, binary
+from tests.servers.pushgateway import Pushgateway
 
-__all__ = ["Prometheus", "prometheus", "promtool"]
+__all__ = ["Prometheus", "Pushgateway", "prometheus", "promtool", "pushgateway"]
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +58,13 @@ def prometheus(
             return stack.enter_context(Prometheus(binary("prometheus", version), tmp_path_factory.mktemp("prometheus"), **settings))
 
         yield start
+
+
+@pytest.fixture
+def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushgateway]:
+    """A running Pushgateway."""
+    with Pushgateway(gateways.binary(), tmp_path_factory.mktemp("pushgateway")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,125 @@
+"""Pushing to a real Pushgateway."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from measurand import CollectorRegistry, Counter, delete_from_gateway, instance_ip_grouping_key, push_to_gateway, pushadd_to_gateway
+from measurand.exporters.pushgateway import basic_auth_handler, default_handler, passthrough_redirect_handler
+from tests.servers import Pushgateway
+
+HOSTILE = 'a/b c"\\\n\N{SNOWMAN}'
+
+
+def registry_with(**counts: float) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    for name, count in counts.items():
+        Counter(name, f"Number of {name}", registry=registry).inc(count)
+    return registry
+
+
+def test_a_push_replaces_the_group(pushgateway: Pushgateway) -> None:
+    push_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=3, errors_total=1))
+    push_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=4))
+    assert pushgateway.metrics() == ['rows_total{instance="",job="nightly"} 4']
+
+
+def test_an_addition_replaces_only_the_names_it_has(pushgateway: Pushgateway) -> None:
+    push_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=3, errors_total=1))
+    pushadd_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=4))
+    assert sorted(pushgateway.metrics()) == ['errors_total{instance="",job="nightly"} 1', 'rows_total{instance="",job="nightly"} 4']
+
+
+def test_a_deletion_takes_away_the_one_group(pushgateway: Pushgateway) -> None:
+    for shard in ("1", "2"):
+        push_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=3), {"shard": shard})
+    delete_from_gateway(pushgateway.address, "nightly", {"shard": "1"})
+    assert pushgateway.metrics() == ['rows_total{instance="",job="nightly",shard="2"} 3']
+
+
+@pytest.mark.parametrize("value", ["plain", "", "with space", "a/b", HOSTILE], ids=ascii)
+def test_any_grouping_value_arrives(pushgateway: Pushgateway, value: str) -> None:
+    push_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=3), {"path": value})
+    shown = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    assert pushgateway.metrics() == [f'rows_total{{instance="",job="nightly",path="{shown}"}} 3']
+
+
+def test_a_compressed_push_arrives(pushgateway: Pushgateway) -> None:
+    push_to_gateway(f"http://{pushgateway.address}/", "nightly", registry_with(rows_total=3), compression="gzip")
+    assert pushgateway.metrics() == ['rows_total{instance="",job="nightly"} 3']
+
+
+def test_the_hosts_address_makes_a_grouping_key(pushgateway: Pushgateway) -> None:
+    push_to_gateway(pushgateway.address, "nightly", registry_with(rows_total=3), instance_ip_grouping_key())
+    assert pushgateway.metrics() == ['rows_total{instance="127.0.0.1",job="nightly"} 3']
+
+
+def test_what_the_gateway_says_is_in_the_error(pushgateway: Pushgateway) -> None:
+    registry = CollectorRegistry()
+    Counter("rows_total", "Rows", ["job"], registry=registry).labels("mine").inc()
+    push_to_gateway(pushgateway.address, "nightly", registry)  # the gateway's own job label wins
+    with pytest.raises(OSError, match="404"):
+        push_to_gateway(f"{pushgateway.address}/nowhere", "nightly", registry)
+
+
+def test_a_gateway_that_is_not_there_is_an_os_error() -> None:
+    with pytest.raises(OSError, match="refused"):
+        push_to_gateway("127.0.0.1:1", "nightly", CollectorRegistry(), timeout=1)
+
+
+def test_an_unknown_compression_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(ValueError, match="gzip"):
+        push_to_gateway("127.0.0.1:1", "nightly", CollectorRegistry(), compression="brotli")  # type: ignore[arg-type]
+
+
+@contextmanager
+def listening(redirect_to: str | None = None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that keeps what it is sent; what a Pushgateway never does, it does: redirect."""
+    received: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            received.append({"path": self.path, "method": self.command, "body": body, **dict(self.headers.items())})
+            self.send_response(302 if redirect_to else 200)
+            if redirect_to:
+                self.send_header("Location", redirect_to)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}", received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_basic_authentication_goes_along() -> None:
+    with listening() as (address, received):
+        handler = functools.partial(basic_auth_handler, username="ada", password="pass:word")
+        push_to_gateway(address, "nightly", registry_with(rows_total=3), handler=handler, compression="gzip")
+    assert received[0]["Authorization"] == "Basic YWRhOnBhc3M6d29yZA=="
+    assert b"rows_total 3.0" in gzip.decompress(received[0]["body"])
+
+
+def test_a_redirect_is_followed_with_the_body_only_by_the_handler_that_says_so() -> None:
+    with listening() as (end, arrived), listening(f"http://{end}/moved") as (start, _):
+        with pytest.raises(OSError, match="302"):
+            push_to_gateway(start, "nightly", registry_with(rows_total=3), handler=default_handler)
+        assert arrived == []
+        push_to_gateway(start, "nightly", registry_with(rows_total=3), handler=passthrough_redirect_handler)
+    assert [(request["method"], request["path"]) for request in arrived] == [("PUT", "/moved")]
+    assert b"rows_total 3.0" in arrived[0]["body"]
