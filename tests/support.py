@@ -28,8 +28,11 @@ def for_a_while(seconds: float = SECONDS) -> Iterator[int]:
             return
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
-    """Wait until ``condition()`` is true, and return what it returned; fail after ``timeout`` seconds."""
+def wait_until(condition: Callable[[], Any], timeout: float = 30.0, *, what: Callable[[], str] | None = None, every: float = 0.002) -> Any:
+    """Ask until ``condition()`` is true, and return what it returned; fail after ``timeout`` seconds.
+
+    ``what`` says then what was waited for and what there was instead; ``every`` is the pause between two questions, in seconds.
+    """
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while True:
@@ -37,8 +40,8 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
         if result:
             return result
         if time.monotonic() > deadline:
-            raise AssertionError(f"did not come true within {timeout} s: {condition}")
-        pause.wait(0.002)
+            raise AssertionError(f"did not come true within {timeout:g} s: {what() if what else condition}")
+        pause.wait(every)
 
 
 def run_threads(*bodies: Callable[[], object], timeout: float = 120.0) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import pytest
+
+from tests.support import wait_until
 
 __all__ = ["Missing", "Process", "require", "until"]
 
 T = TypeVar("T")
-INTERVAL = 0.05
 
 
 class Missing(NamedTuple):
@@ -37,23 +36,8 @@ def require(found: Path | Missing) -> str:
 
 
 def until(condition: Callable[[], T], what: Callable[[], str], timeout: float = 30.0) -> T:
-    """Ask ``condition`` until its answer is true, and return the answer.
-
-    Args:
-        condition: Asked every 50 ms.
-        what: Says, when it is too late, what was waited for and what there was instead.
-        timeout: Seconds.
-
-    Raises:
-        TimeoutError: The answer was not true in time.
-    """
-    pause = threading.Event()
-    deadline = time.monotonic() + timeout
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {timeout:g} s: {what()}")
-        pause.wait(INTERVAL)
-    return answer
+    """Ask a server until ``condition`` is true, and return its answer; ``what`` says, when it is too late, what there was instead."""
+    return cast(T, wait_until(condition, timeout, what=what, every=0.05))
 
 
 class Process:
