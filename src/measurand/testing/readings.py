@@ -71,6 +71,7 @@ class Readings:
         Raises:
             LookupError: No series, or more than one, matches; the message lists what there is.
         """
+        __tracebackhide__ = True  # a failing test shows its own line, not ours
         all_of_it = self.samples(name)
         found = [sample for sample in all_of_it if _selected(sample.labels, labels)]
         if len(found) == 1:
@@ -93,6 +94,7 @@ class Readings:
             LookupError: The registry has no instrument with a series of this name or with these labels, and the message suggests similar
                 names; or a function gives the value, so that there is none from the start.
         """
+        __tracebackhide__ = True
         owner = self._require_known(name, labels)
         now = _by_series(self._instruments())
         if any(_matches(key, name, labels) for key in _computed(self._registry.families(owner))):
@@ -128,6 +130,7 @@ class Readings:
         Raises:
             LookupError: The registry has no histogram of this name.
         """
+        __tracebackhide__ = True
         bucket = f"{name}_bucket"
         self._require_known(bucket, labels)
         counts: dict[float, float] = {}
@@ -144,7 +147,7 @@ class Readings:
         now = _by_series(self._instruments())
         keys = sorted(now.keys() | self._before.keys(), key=lambda key: (key[0], sorted(key[1])))
         pairs = [(key, self._before.get(key), now.get(key)) for key in keys]
-        return [Change(key[0], dict(key[1]), before, after) for key, before, after in pairs if not _same(before, after)]
+        return [Change(key[0], dict(key[1]), before, after) for key, before, after in pairs if not same(before, after)]
 
     def assert_no_unexpected_series(self, *expected: str) -> None:
         """Check that nothing has changed since the start but the expected series.
@@ -155,6 +158,7 @@ class Readings:
         Raises:
             AssertionError: Something else has changed; the message lists it.
         """
+        __tracebackhide__ = True
         patterns = [
             variant
             for name in expected
@@ -177,6 +181,7 @@ class Readings:
         Raises:
             AssertionError: There are more; the message lists the metrics that grew.
         """
+        __tracebackhide__ = True
         growth: dict[str, int] = {}
         known = {(key[0], _without_own(key[1])) for key in self._before}
         for family in self._instruments():
@@ -196,6 +201,7 @@ class Readings:
                 yield from self._registry.families(collector)
 
     def _require_known(self, name: str, labels: Mapping[str, object]) -> Any:
+        __tracebackhide__ = True
         owner = self._registry.find(name)
         definition = definition_of(owner)
         if owner is not None and not is_plain(owner):
@@ -221,7 +227,8 @@ def _or(value: float | None, absent: str) -> str:
     return absent if value is None else str(value)
 
 
-def _same(before: float | None, after: float | None) -> bool:
+def same(before: float | None, after: float | None) -> bool:
+    """Whether a value is what it was; what is not a number still is none."""
     return before == after or (before is not None and after is not None and isnan(before) and isnan(after))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from measurand.metrics.collecting import gather
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
+from measurand.testing.readings import same
 
 __all__ = ["Recorder", "Recording"]
 
@@ -63,5 +64,5 @@ class Recorder:
         return {
             key: after.values.get(key, 0.0) - before.values.get(key, 0.0)
             for key in sorted({*before.values, *after.values})
-            if after.values.get(key) != before.values.get(key)
+            if not same(before.values.get(key), after.values.get(key))
         }
