@@ -13,6 +13,9 @@ from measurand import REGISTRY
 
 pytest_plugins = "pytester"
 
+QUICKLY = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+"""Without plugins that these tests have no use for."""
+
 SHOP = """
 from measurand import Counter, Gauge, Histogram
 
@@ -41,7 +44,7 @@ def _default_registry_as_it_was() -> Iterator[None]:
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
     pytester.makepyfile(shop=SHOP)
     pytester.makepyfile(test_shop=textwrap.dedent(tests))
-    how = ["-q", "-p", "no:cacheprovider", *arguments]
+    how = ["-q", *QUICKLY, *arguments]
     return pytester.runpytest_subprocess(*how, timeout=120) if arguments else pytester.runpytest_inprocess(*how)
 
 
@@ -188,10 +191,10 @@ def test_a_test_that_does_not_ask_loads_nothing(pytester: pytest.Pytester) -> No
             assert loaded == ["measurand.testing", "measurand.testing.plugin"]
         """
     )
-    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-q", *QUICKLY).assert_outcomes(passed=1)
 
 
 def test_the_fixtures_are_listed_with_what_they_do(pytester: pytest.Pytester) -> None:
-    result = pytester.runpytest_inprocess("--fixtures", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("--fixtures", *QUICKLY)
     result.stdout.fnmatch_lines(["metrics -- *plugin.py*", "*What the test changed in the default registry*"])
     result.stdout.fnmatch_lines(["metrics_clock -- *plugin.py*", "*A clock that stands still*"])
