@@ -230,7 +230,7 @@ def _run(
             give_up(job, "timeout")
         elif outcome.error is None:
             take(job, outcome.value)
-        elif isinstance(outcome.error, Exception) and state.bound_to_thread(job.owner) is None:
+        elif isinstance(outcome.error, Exception) and state.bound_to_thread(job.owner) is not False:  # another snapshot may have tried it
             state.remember(job.owner, bound=try_here(job))
         else:
             give_up(job, "error", outcome.error)
