@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +62,12 @@ def twins(native: ModuleType) -> tuple[Kit, Kit]:
 def built() -> tuple[Kit, ...]:
     """Each twin that there is, the Python one first."""
     return tuple(Kit(importlib.import_module(module)) for module in MODULES.values() if is_built(module))
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep what is logged from being kept."""
+    caplog.set_level(logging.CRITICAL, logger="measurand")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

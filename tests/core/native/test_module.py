@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import logging
 import subprocess
 import sys
 import tracemalloc
@@ -92,8 +91,8 @@ exercise("measurand.core._native")
 """
 
 
-def test_it_works_in_interpreters_of_their_own_and_after_they_ended(native: ModuleType) -> None:
-    """In a process of its own, as what goes wrong there takes the process along."""
+def test_it_works_in_further_interpreters_and_after_they_ended(native: ModuleType) -> None:
+    """Those that share the interpreter lock; in a process of its own, as what goes wrong there takes the process along."""
     code = f"""
 import sys
 sys.path[:] = {sys.path!r}
@@ -104,7 +103,8 @@ except ImportError:
 from tests.core.kit import exercise
 exercise("measurand.core._native")
 for _ in range(3):
-    interpreter = interpreters.create(*(["legacy"] if hasattr(interpreters, "new_config") else []))
+    shared_lock = ("legacy",) if hasattr(interpreters, "new_config") else ()
+    interpreter = interpreters.create(*shared_lock) if shared_lock else interpreters.create(isolated=False)
     try:
         failure = interpreters.run_string(interpreter, {INTERPRETER.format(path=sys.path)!r})
         assert failure is None, failure
@@ -115,12 +115,6 @@ print("done")
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert (shown.returncode, shown.stdout) == (0, "done\n"), shown.stderr
-
-
-@pytest.fixture
-def quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """Keep what is logged from being kept."""
-    caplog.set_level(logging.CRITICAL, logger="measurand")
 
 
 def grown(step: Callable[[], object], memory: Callable[[], int] = sys.getallocatedblocks, steps: int = 100) -> int:

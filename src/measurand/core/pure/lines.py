@@ -9,7 +9,7 @@ from typing import Any
 
 from measurand import clock
 from measurand.core.contract import Exemplar
-from measurand.core.pure.series import Instrument, Key, drop
+from measurand.core.pure.series import Instrument, Key
 
 
 class Frozen:
@@ -75,12 +75,13 @@ def freeze(instrument: Instrument) -> Frozen:
 
 def _expire(instrument: Instrument, after: float) -> None:
     limit = clock.monotonic() - after
-    for key, (series, cells) in list(instrument._table.items()):
+    table = instrument._table
+    for key, (series, cells) in list(table.items()):
         if series._touched < limit:
             cells[0] = 0.0  # it starts anew if it comes back; no other thread runs between the comparison and this
-            drop(instrument, key)
-            if series._touched >= limit:  # it came back before it was gone
-                instrument._table.setdefault(key, (series, cells))
+            gone = table.pop(key, None)
+            if gone is not None and gone[0]._touched >= limit:  # it came back before it was gone
+                table.setdefault(key, gone)
 
 
 def format_number(value: float) -> str:

@@ -136,17 +136,19 @@ class GaugeBase(Instrument):
         """
         require_labelled_root(self)
         new = support.replacement(self._root.spec, values)
+        touched = clock.monotonic()
         old = self._table
         table: dict[Key, tuple[Instrument, Cells]] = {}
         for key, value in new.items():
             series = old[key][0] if key in old else new_series(self, key)
-            table[key] = (series, [value])
-        self._table = table  # what freeze() reads: the one step
-        touched = clock.monotonic()
-        for series, cells in table.values():
-            series._cells = cells
-            series._payload = None
             series._touched = touched
+            table[key] = (series, [value])
+        entries = list(table.values())
+        self._table = table  # what freeze() reads: the one step
+        for series, cells in entries:
+            if self._table is table:  # else it was replaced again; no other thread runs between this and the next line
+                series._cells = cells
+                series._payload = None
 
     def set_function(self, f: Callable[[], float]) -> None:
         """Take the value from ``f`` at every scrape; what the other methods set is not shown from then on.
