@@ -17,7 +17,12 @@ with warnings.catch_warnings():  # where the C core was not built, the suites ru
 
 pytest_plugins = ["tests.servers"]
 
-hypothesis.settings.register_profile("measurand", deadline=None, max_examples=max(int(100 * min(SCALE, 20)), 1))
+hypothesis.settings.register_profile(
+    "measurand",
+    deadline=None,  # a busy machine is no failure
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=max(int(100 * min(SCALE, 20)), 1),
+)
 hypothesis.settings.load_profile("measurand")
 
 

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from types import ModuleType
 
 import pytest
 
 import measurand.core
+from tests.support import run_python
 
 WITHOUT_NATIVE = "import sys; sys.modules['measurand.core._native'] = None\n"
 SHOW = "import measurand.core as core; print(core.implementation, core.CounterBase.__module__)"
 
 
-def python(code: str, *options: str, pure: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter that finds the package where this one does; with MEASURAND_PURE set to ``pure`` or not set."""
-    environment = {name: value for name, value in os.environ.items() if name != "MEASURAND_PURE" and not name.startswith("PYTHONWARN")}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    if pure is not None:
-        environment["MEASURAND_PURE"] = pure
-    return subprocess.run([sys.executable, *options, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
 def test_the_twin_can_be_forced() -> None:
-    shown = python(SHOW, "-W", "error", pure="1")
+    shown = run_python(SHOW, "-W", "error", pure="1")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("python measurand.core")
-    assert "_native" not in python("import sys, measurand.core; print(*sys.modules)", pure="1").stdout
+    assert "_native" not in run_python("import sys, measurand.core; print(*sys.modules)", pure="1").stdout
 
 
 @pytest.mark.parametrize("pure", [None, "", "0"])
 def test_the_c_core_serves_where_it_was_built_and_nothing_is_said(native: ModuleType, pure: str | None) -> None:
-    shown = python(SHOW, "-W", "error", pure=pure)
+    shown = run_python(SHOW, "-W", "error", pure=pure)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("c ")
 
 
 def test_a_missing_c_core_is_said_once_with_what_to_do() -> None:
     code = WITHOUT_NATIVE + SHOW + "\nimport measurand.core.pure, measurand.core.wrapping, measurand.core"
-    shown = python(code, "-W", "always")
+    shown = run_python(code, "-W", "always")
     assert shown.returncode == 0
     assert shown.stdout.startswith("python ")
     assert shown.stderr.count("RuntimeWarning") == 1
@@ -49,7 +38,7 @@ def test_a_missing_c_core_is_said_once_with_what_to_do() -> None:
 
 
 def test_a_missing_c_core_is_an_error_where_warnings_are() -> None:
-    shown = python(WITHOUT_NATIVE + SHOW, "-W", "error")
+    shown = run_python(WITHOUT_NATIVE + SHOW, "-W", "error")
     assert shown.returncode == 1
     assert "RuntimeWarning: measurand runs on its pure-Python core" in shown.stderr
 
@@ -67,7 +56,7 @@ for twin in (_native, pure):
     counter.inc()
     print(twin.implementation, twin.freeze(counter).rows())
 """
-    assert python(code).stdout == "c [((), (1.0,))]\npython [((), (1.0,))]\n"
+    assert run_python(code).stdout == "c [((), (1.0,))]\npython [((), (1.0,))]\n"
 
 
 def test_the_package_offers_the_whole_contract(core: ModuleType) -> None:

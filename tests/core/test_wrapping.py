@@ -7,10 +7,11 @@ import contextlib
 import gc
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from measurand.core import pure
 from measurand.core.wrapping import around
 from tests.core.kit import Kit
 
@@ -319,6 +320,13 @@ def test_signature_name_documentation_types_and_kind_are_kept(make: Kit, functio
         assert inspect.unwrap(wrapped) is inspect.unwrap(function)
         for attribute in ("__name__", "__qualname__", "__module__"):
             assert getattr(wrapped, attribute) == getattr(function, attribute)
+
+
+@pytest.mark.parametrize(("decorator", "taken"), [(around, "fn"), (pure.Timer.__call__, "f")])
+def test_type_checkers_are_told_that_the_type_stays(decorator: Any, taken: str) -> None:
+    types = inspect.get_annotations(decorator, eval_str=True)
+    assert types[taken] is types["return"]
+    assert isinstance(types["return"], TypeVar)
 
 
 def test_attributes_of_the_function_are_kept() -> None:

@@ -321,6 +321,9 @@ def test_any_layout_of_any_labels_is_what_plain_code_writes_at_the_first_renderi
     assert made.render(frozen).decode() == expected
     assert made.render(frozen).decode() == expected
     assert made.render(core.freeze(metric)).decode() == expected
+    for other in range(len(pieces) + 1):
+        text = core.Layout(pieces, other, lines[::-1]).render(frozen).decode()
+        assert text == reference(pieces, other, lines[::-1], frozen.rows(), frozen.created())
     if len(frozen):
         frozen.put(0, changed)
         frozen.drop([1])

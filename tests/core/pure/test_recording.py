@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from measurand.errors import MeasurandError, RecordingError
 from tests.core.kit import Kit
-from tests.support import StillClock
+from tests.support import StillClock, run_python
 
 
 class Half(float):
@@ -110,6 +110,31 @@ def test_integral_sums_stay_exact_to_two_to_the_53(make: Kit, recorder: str) -> 
         record(1)
     (cells,) = make.rows(metric).values()
     assert abs(cells[-1]) == 2**53
+
+
+def test_the_python_twin_records_the_same_where_there_is_no_interpreter_lock() -> None:
+    """It takes a lock of its own there; asked in a fresh interpreter, which is told so."""
+    code = """
+import sys
+sys._is_gil_enabled = lambda: False
+from tests.core.kit import exercise
+from tests.support import run_threads
+exercise("measurand.core.pure")
+from tests.core.kit import Kit
+from measurand.core import pure
+make = Kit(pure)
+counter, gauge, summary, histogram = make.counter(), make.gauge(), make.summary(), make.histogram()
+def record():
+    for _ in range(500):
+        counter.inc()
+        gauge.inc()
+        summary.observe(1)
+        histogram.observe(1)
+run_threads(record, record)
+print(*[make.rows(metric)[()][-1] for metric in (counter, gauge, summary, histogram)])
+"""
+    shown = run_python(code, pure="1")
+    assert (shown.returncode, shown.stdout) == (0, "1000.0 1000.0 1000.0 1000.0\n"), shown.stderr
 
 
 # -- counter -----------------------------------------------------------------------------------------------------------------

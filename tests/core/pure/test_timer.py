@@ -118,19 +118,19 @@ def test_now_is_the_clock_in_use(make: Kit, still_clock: StillClock) -> None:
 
 
 def test_seconds_agree_with_the_real_clock(make: Kit) -> None:
-    summary = make.summary()
+    """To 5 ms, in the best of five: a busy machine may stop for longer between two lines."""
 
-    async def main() -> float:
-        loop = asyncio.get_running_loop()
+    async def difference() -> float:
+        summary, loop = make.summary(), asyncio.get_running_loop()
         before = time.perf_counter()
         with summary.time():
             woken = loop.create_future()
             loop.call_later(0.02, woken.set_result, None)
             await woken
-        return time.perf_counter() - before
+        elapsed = time.perf_counter() - before
+        count, total = make.core.read(summary)
+        assert count == 1
+        assert 0.015 <= total <= elapsed
+        return elapsed - total
 
-    elapsed = asyncio.run(main())
-    count, total = make.core.read(summary)
-    assert count == 1
-    assert total == pytest.approx(elapsed, abs=0.005)
-    assert total >= 0.015
+    assert min(asyncio.run(difference()) for _ in range(5)) < 0.005
