@@ -22,14 +22,6 @@ class Answer(NamedTuple):
     body: bytes
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    Counter("orders", "Orders", registry=registry).inc(3)
-    Counter("returns", "Returns", registry=registry).inc()
-    return registry
-
-
 async def spoken(app: Any, scope: Message, *received: Message) -> list[Message]:
     """What the application sends, given what it receives."""
     inbox, outbox = list(received), []

@@ -13,14 +13,6 @@ import pytest
 from measurand import REGISTRY, CollectorRegistry, Counter, make_wsgi_app
 
 
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    Counter("orders", "Orders", registry=registry).inc(3)
-    Counter("returns", "Returns", registry=registry).inc()
-    return registry
-
-
 def call(app: Any, method: str = "GET", path: str = "/metrics", query: str = "", **environ: str) -> tuple[str, dict[str, str], bytes]:
     """What a server gets from the application: status, headers, body. The validator objects to what PEP 3333 forbids."""
     request: dict[str, Any] = {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": query, **environ}

@@ -13,6 +13,7 @@ from measurand.metrics.collecting import DEADLINE, CallHere, gather
 __all__ = ["ALLOWED", "Response", "metrics_page", "respond"]
 
 ALLOWED = "GET, HEAD, OPTIONS"
+EMPTY = (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "0"))
 
 GZIP_LEVEL = 4  # about the size of level 9 on this kind of text, at a third of its time
 
@@ -53,12 +54,10 @@ def metrics_page(
     if names and hasattr(registry, "restricted_registry"):
         registry = registry.restricted_registry(names)
     body = chosen.encode(gather(registry, _deadline(scrape_timeout), call_here))
-    headers = [("Content-Type", chosen.content_type)]
-    if compress:
-        headers.append(("Vary", "Accept, Accept-Encoding"))
-        if gzip_accepted(accept_encoding):
-            body = gzip.compress(body, GZIP_LEVEL, mtime=0)
-            headers.append(("Content-Encoding", "gzip"))
+    headers = [("Content-Type", chosen.content_type), ("Vary", "Accept, Accept-Encoding" if compress else "Accept")]
+    if compress and gzip_accepted(accept_encoding):
+        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        headers.append(("Content-Encoding", "gzip"))
     headers.append(("Content-Length", str(len(body))))
     return Response(200, headers, body)
 
@@ -85,12 +84,12 @@ def respond(
         call_here: See :func:`measurand.metrics.collecting.gather`.
     """
     if method == "OPTIONS":
-        return Response(200, [("Allow", ALLOWED), ("Content-Length", "0")], b"")
+        return Response(200, [("Allow", ALLOWED), *EMPTY], b"")
     if method not in {"GET", "HEAD"}:
         body = f"# HTTP 405 Method Not Allowed: {method[:20]!a}; use GET, HEAD or OPTIONS\n".encode()
         return Response(405, [("Allow", ALLOWED), ("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))], body)
     if path == "/favicon.ico":
-        return Response(200, [("Content-Length", "0")], b"")
+        return Response(200, [*EMPTY], b"")
     response = metrics_page(
         registry,
         headers.get("accept"),

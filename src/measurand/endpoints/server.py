@@ -9,6 +9,7 @@ import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 from pathlib import Path
 from socket import AI_PASSIVE, SOCK_STREAM, getaddrinfo
 from socketserver import ThreadingMixIn
@@ -38,8 +39,44 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
             super().handle_error(request, client_address)
 
 
+class _TLSServer(ThreadingWSGIServer):
+    context: ssl.SSLContext
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Secure the connection in its own thread, with the handler's timeout: a silent client must not stop the others."""
+        try:
+            request.getpeername()
+        except OSError:  # gone already; wrapping its socket would fail and leak it
+            return
+        secured = self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        try:
+            super().finish_request(secured, client_address)
+        finally:
+            self.shutdown_request(secured)
+
+
+class _Writer(BufferedIOBase):
+    """Tells wsgiref of clients that went away, or no longer read, in the only form that it does not show as an error of ours."""
+
+    def __init__(self, stream: BufferedIOBase) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._stream.write(data)
+        except (TimeoutError, ssl.SSLError) as error:
+            raise ConnectionAbortedError from error
+
+
 class _SilentHandler(WSGIRequestHandler):
     timeout = SOCKET_TIMEOUT
+
+    def setup(self) -> None:
+        super().setup()
+        self.wfile = _Writer(self.wfile)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes are not worth a line each."""
@@ -80,17 +117,14 @@ def start_wsgi_server(
         OSError: The address cannot be bound, or a certificate file cannot be read.
     """
     family, _, _, _, sockaddr = getaddrinfo(addr, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0]
-    server_class = type("MetricsServer", (ThreadingWSGIServer,), {"address_family": family})
-    context = None
+    base: type[ThreadingWSGIServer] = ThreadingWSGIServer
+    content: dict[str, Any] = {"address_family": family}
     if certfile and keyfile:
         context = _tls(certfile, keyfile, protocol, client_cafile, client_capath, client_auth_required, tls_min_version, tls_max_version)
+        base = _TLSServer
+        content["context"] = context
+    server_class = type("MetricsServer", (base,), content)
     server: WSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
-    if context is not None:
-        server.socket = context.wrap_socket(
-            server.socket,
-            server_side=True,
-            do_handshake_on_connect=False,  # in the connection's own thread: a silent client must not stop the others
-        )
     thread = threading.Thread(target=server.serve_forever, name="measurand-server", daemon=True)
     thread.start()
     return server, thread
@@ -136,7 +170,7 @@ class MetricsHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Send the metrics."""
         url = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = {name.lower(): ",".join(self.headers.get_all(name, ())) for name in self.headers}
         response = respond(self.registry, self.command, url.path, url.query, headers)
         self.send_response(response.status)
         for header in response.headers:
