@@ -35,6 +35,8 @@ typedef struct {
     PyObject *no_arguments;   /* () */
     PyObject *layouts;        /* what makes label blocks equal -> the number under which series cache them */
     uint64_t last_layout;
+    Py_ssize_t renderings;    /* under way, which may read blocks without the interpreter lock */
+    Block *retired;           /* blocks to be freed after them */
     PyTypeObject *root_type, *instrument_type, *counter_type, *gauge_type, *summary_type, *histogram_type;
     PyTypeObject *timer_type, *frozen_type, *layout_type;
     PyObject *method;         /* any method of a C type, to know its kind by */
@@ -168,7 +170,7 @@ int take_recorder(Root *root); /* fill in root->record */
 
 /* frozen.c: the copied rows, kept alive by whoever looks at them */
 typedef struct {
-    Py_ssize_t references, count, width;
+    Py_ssize_t references, room, count, width;
     double *cells;
     Series *series[];
 } Rows;
@@ -184,11 +186,14 @@ PyObject *core_freeze(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
 
 /* number.c */
 #define NUMBER_SIZE 32 /* bytes that format_number may write */
-Py_ssize_t format_number(double value, char *into); /* the length, or -1 with MemoryError set */
+bool is_own_number(double value);                    /* whether format_number takes no memory, needs no lock and cannot fail */
+Py_ssize_t format_number(double value, char *into);  /* the length, or -1 without memory */
 PyObject *core_format_number(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 
 /* layout.c */
-void free_block(Block *block);
+void free_block(Block *block); /* of a series that nobody has any more */
+void retire_block(State *state, Block *block);
+void end_rendering(State *state);
 
 /* functions.c: what looks at one series */
 extern PyMethodDef module_functions[];

@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-#define AHEAD 8 /* series to fetch from memory while copying */
+#define AHEAD 8               /* series to fetch from memory while copying */
+#define LARGE ((size_t)1 << 18) /* bytes that are worth being paged in without the interpreter lock */
+#define PAGE 4096
 
 /* -- rows ------------------------------------------------------------------------------------------------------------ */
 
@@ -20,11 +22,26 @@ static Rows *new_rows(Py_ssize_t room, Py_ssize_t width)
     Rows *rows = PyMem_Malloc(sizeof(Rows) + (size_t)room * row);
     if (rows != NULL) {
         rows->references = 1;
+        rows->room = room;
         rows->count = 0;
         rows->width = width;
         rows->cells = (double *)(void *)&rows->series[room];
     }
     return rows;
+}
+
+/* Have the system find memory for many rows before the copy, while other threads run: it takes longer than the copy. */
+static void page_in(Rows *rows)
+{
+    size_t size = (size_t)rows->room * (sizeof(Series *) + (size_t)rows->width * sizeof(double));
+    if (size >= LARGE) {
+        volatile char *start = (volatile char *)rows->series;
+        Py_BEGIN_ALLOW_THREADS
+        for (size_t at = 0; at < size; at += PAGE) {
+            start[at] = 0;
+        }
+        Py_END_ALLOW_THREADS
+    }
 }
 
 void release_rows(Rows *rows)
@@ -71,12 +88,11 @@ static Series *expire(Root *root, Series *series, const Entry *entry)
     return series;
 }
 
-/* The rows of a labelled root. What expired is put into `gone`, as many as `went`. */
-static Rows *copy_table(Root *root, double limit, Series **gone, Py_ssize_t *went)
+/* With the lock held: copy a labelled root. What has expired is put into `gone`, as many as `went`. */
+static void copy_table(Root *root, double limit, Rows *rows, Series **gone, Py_ssize_t *went)
 {
     Table *table = &root->table;
-    Rows *rows = new_rows(table->live, root->width);
-    for (uint32_t i = 0; rows != NULL && i < table->used; i++) {
+    for (uint32_t i = 0; i < table->used; i++) {
         const Entry *entry = table_entry(table, i);
         Series *series = entry->series;
         if (i + AHEAD < table->used) {
@@ -92,22 +108,33 @@ static Rows *copy_table(Root *root, double limit, Series **gone, Py_ssize_t *wen
             copy_row(rows, series, root->buckets);
         }
     }
-    return rows;
 }
 
 static Rows *copy_labelled(Root *root, double limit)
 {
+    Rows *rows = NULL;
     Series **gone = NULL;
     Py_ssize_t went = 0;
-    Rows *rows = NULL;
-    LOCK(&root->lock);
-    if (root->expires) {
-        gone = PyMem_Malloc(((size_t)root->table.live + 1) * sizeof *gone);
+    for (bool enough = false; !enough;) {
+        Py_ssize_t room = (Py_ssize_t)root->table.live;
+        room += room / 64; /* for what is made while memory is found */
+        PyMem_Free(rows);
+        PyMem_Free(gone);
+        rows = new_rows(room, root->width);
+        gone = root->expires ? PyMem_Malloc(((size_t)room + 1) * sizeof *gone) : NULL;
+        if (rows == NULL || (root->expires && gone == NULL)) {
+            PyMem_Free(rows);
+            PyMem_Free(gone);
+            return NULL;
+        }
+        page_in(rows);
+        LOCK(&root->lock);
+        enough = (Py_ssize_t)root->table.live <= room;
+        if (enough) {
+            copy_table(root, limit, rows, gone, &went);
+        }
+        UNLOCK(&root->lock);
     }
-    if (gone != NULL || !root->expires) {
-        rows = copy_table(root, limit, gone, &went);
-    }
-    UNLOCK(&root->lock);
     for (Py_ssize_t i = 0; i < went; i++) {
         release_series(gone[i]);
     }
@@ -289,6 +316,34 @@ static PyObject *frozen_created(PyObject *self, PyObject *unused)
     return list_of(self, add_created);
 }
 
+/* A copy without the rows that are marked; `marks` may be NULL. */
+static Rows *rows_without(const Rows *rows, const char *marks)
+{
+    Rows *kept = new_rows(rows->count, rows->width);
+    for (Py_ssize_t row = 0; kept != NULL && row < rows->count; row++) {
+        if (marks == NULL || !marks[row]) {
+            memcpy(kept->cells + kept->count * kept->width, rows->cells + row * rows->width, (size_t)rows->width * sizeof(double));
+            kept->series[kept->count++] = hold_series(rows->series[row]);
+        }
+    }
+    return kept;
+}
+
+/* Before a change: rows that a rendering is reading stay as they are. */
+static int own_rows(Frozen *self)
+{
+    if (self->rows->references > 1) {
+        Rows *shared = self->rows, *copy = rows_without(shared, NULL);
+        if (copy == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->rows = copy;
+        release_rows(shared);
+    }
+    return 0;
+}
+
 static const Signature put_signature = {"Frozen.put", 1, 2, 2, {"row", "value"}};
 
 static PyObject *frozen_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
@@ -303,13 +358,15 @@ static PyObject *frozen_put(PyObject *object, PyObject *const *args, Py_ssize_t 
     if (row == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    Rows *rows = self->rows;
-    row += row < 0 ? rows->count : 0;
-    if (row < 0 || row >= rows->count || rows->width == 0) {
+    row += row < 0 ? self->rows->count : 0;
+    if (row < 0 || row >= self->rows->count || self->rows->width == 0) {
         PyErr_SetString(PyExc_IndexError, "list index out of range");
         return NULL;
     }
-    rows->cells[row * rows->width] = value;
+    if (own_rows(self) < 0) {
+        return NULL;
+    }
+    self->rows->cells[row * self->rows->width] = value;
     return none();
 }
 
@@ -332,18 +389,6 @@ static int mark_rows(PyObject *named, Py_ssize_t count, char *marks)
     }
     Py_DECREF(iterator);
     return PyErr_Occurred() ? -1 : 0;
-}
-
-static Rows *rows_without(const Rows *rows, const char *marks)
-{
-    Rows *kept = new_rows(rows->count, rows->width);
-    for (Py_ssize_t row = 0; kept != NULL && row < rows->count; row++) {
-        if (!marks[row]) {
-            memcpy(kept->cells + kept->count * kept->width, rows->cells + row * rows->width, (size_t)rows->width * sizeof(double));
-            kept->series[kept->count++] = hold_series(rows->series[row]);
-        }
-    }
-    return kept;
 }
 
 static const Signature drop_signature = {"Frozen.drop", 1, 1, 1, {"rows"}};

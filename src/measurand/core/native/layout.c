@@ -1,52 +1,38 @@
-/* Layout: how the rows of one instrument become lines of text.
+/* Layout: how the rows of one instrument become lines of text; and the label blocks of series.
 
-   Promises: the label block of a series is escaped and encoded once and then kept with the series; a rendering looks at memory that it holds itself, so that Python
-   code may do what it likes meanwhile; on long renderings other threads get the interpreter lock about every millisecond, on short ones
-   nothing is spent on that. */
+   Promises: the label block of a series is escaped and encoded once and then kept with the series; layouts whose label blocks are equal share it. */
 
-#include "core.h"
+#include "layout.h"
 
 #include <string.h>
 
-#include "buffer.h"
-
-#define AHEAD 8               /* series to fetch from memory while writing */
-#define LINES_PER_LOOK 64     /* lines between two looks at the clock */
-#define SLICE 0.001           /* seconds to hold the interpreter lock at a stretch */
-#define LARGE ((size_t)1 << 18) /* bytes that are worth copying without the interpreter lock */
-
-typedef struct {
-    const char *text;
-    size_t length;
-    Py_ssize_t index; /* of the label value that follows; negative: none */
-} Piece;
-
-typedef struct {
-    const char *head, *mid; /* mid: NULL for none */
-    size_t head_length, mid_length;
-    Py_ssize_t number;      /* index in the row; negative: the time of creation */
-    Py_ssize_t exemplar;    /* cell; negative: none */
-} Line;
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *sources; /* owns the bytes that pieces and lines point into */
-    Piece *pieces;
-    Line *lines;
-    Py_ssize_t piece_count, line_count, split;
-    uint64_t number; /* equal for layouts whose label blocks are equal */
-} Layout;
-
-/* A series' label block: "{before" and "after} ". */
-struct Block {
-    uint64_t layout;
-    uint32_t lead, tail; /* bytes */
-    char text[];
-};
+/* -- blocks that nobody needs ---------------------------------------------------------------------------------------- */
 
 void free_block(Block *block)
 {
     PyMem_Free(block);
+}
+
+/* Give up a block that a rendering without the interpreter lock may still be reading. */
+void retire_block(State *state, Block *block)
+{
+    if (block == NULL || state->renderings == 0) {
+        PyMem_Free(block);
+        return;
+    }
+    block->of.next = state->retired;
+    state->retired = block;
+}
+
+void end_rendering(State *state)
+{
+    if (--state->renderings == 0) {
+        while (state->retired != NULL) {
+            Block *block = state->retired;
+            state->retired = block->of.next;
+            PyMem_Free(block);
+        }
+    }
 }
 
 /* -- making a layout ------------------------------------------------------------------------------------------------- */
@@ -219,10 +205,10 @@ static int add_pieces(Layout *self, PyObject *key, Py_ssize_t first, Py_ssize_t 
     return 0;
 }
 
-/* The block of a series in this layout; borrowed, and gone as soon as Python code runs. NULL with an exception set. */
-static Block *block_of(Layout *self, Series *series, Buffer *scratch)
+/* The block of a series in this layout, made if need be; borrowed. NULL with an exception set. Runs no Python code. */
+Block *block_of(State *state, Layout *self, Series *series, Buffer *scratch)
 {
-    if (LIKELY(series->block != NULL && series->block->layout == self->number)) {
+    if (LIKELY(series->block != NULL && series->block->of.layout == self->number)) {
         return series->block;
     }
     scratch->used = 0;
@@ -238,179 +224,13 @@ static Block *block_of(Layout *self, Series *series, Buffer *scratch)
         PyErr_NoMemory();
         return NULL;
     }
-    block->layout = self->number;
+    block->of.layout = self->number;
     block->lead = (uint32_t)lead;
     block->tail = (uint32_t)(scratch->used - lead);
     memcpy(block->text, scratch->start, scratch->used);
-    free_block(series->block);
+    retire_block(state, series->block);
     series->block = block;
     return block;
-}
-
-/* -- rendering ------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    Layout *layout;
-    Rows *rows;
-    PyObject *exemplar; /* NULL: leave them out */
-    Buffer out, scratch;
-} Rendering;
-
-/* What stands before the number. There is room for it. */
-static inline char *write_prefix(char *to, const Line *line, const Block *block)
-{
-    memcpy(to, line->head, line->head_length);
-    to += line->head_length;
-    if (line->mid == NULL) {
-        if (block->lead + block->tail == 3) { /* "{" and "} " */
-            *to++ = ' ';
-            return to;
-        }
-        memcpy(to, block->text, (size_t)block->lead + block->tail);
-        return to + block->lead + block->tail;
-    }
-    memcpy(to, block->text, block->lead);
-    to += block->lead;
-    if (block->lead > 1) {
-        *to++ = ',';
-    }
-    memcpy(to, line->mid, line->mid_length);
-    to += line->mid_length;
-    if (block->lead == 1 && block->tail > 2) {
-        *to++ = ',';
-    }
-    memcpy(to, block->text + block->lead, block->tail);
-    return to + block->tail;
-}
-
-/* Let the caller's function write a line's exemplar, if there is one. Runs Python code. */
-static int write_exemplar(Rendering *self, const Line *line, Series *series)
-{
-    if (line->exemplar < 0 || series->exemplars == NULL) {
-        return 0;
-    }
-    PyObject *cell = PyLong_FromSsize_t(line->exemplar);
-    PyObject *known = cell == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(series->exemplars, cell));
-    Py_XDECREF(cell);
-    if (known == NULL) {
-        return PyErr_Occurred() ? -1 : 0;
-    }
-    PyObject *written = PyObject_CallFunctionObjArgs(self->exemplar, known, NULL);
-    const char *text;
-    size_t length;
-    int status = written == NULL || take_text(written, &text, &length) < 0 ? -1 : buffer_add(&self->out, text, length);
-    Py_DECREF(known);
-    Py_XDECREF(written);
-    return status;
-}
-
-static inline int write_line(Rendering *self, const Line *line, Series *series, const double *cells)
-{
-    LOCK(&series->root->lock);
-    const Block *block = block_of(self->layout, series, &self->scratch);
-    if (block == NULL ||
-        buffer_reserve(&self->out, line->head_length + line->mid_length + block->lead + block->tail + NUMBER_SIZE + 4) < 0) {
-        UNLOCK(&series->root->lock);
-        return -1;
-    }
-    char *to = write_prefix(self->out.start + self->out.used, line, block);
-    UNLOCK(&series->root->lock);
-    Py_ssize_t length = format_number(line->number < 0 ? series->created : cells[line->number], to);
-    if (length < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    self->out.used = (size_t)(to + length - self->out.start);
-    if (UNLIKELY(self->exemplar != NULL) && write_exemplar(self, line, series) < 0) {
-        return -1;
-    }
-    return buffer_add(&self->out, "\n", 1);
-}
-
-static int write_rows(Rendering *self)
-{
-    const Rows *rows = self->rows;
-    const Layout *layout = self->layout;
-    double since = system_monotonic();
-    Py_ssize_t lines = 0;
-    for (Py_ssize_t row = 0; row < rows->count; row++) {
-        if (row + 2 * AHEAD < rows->count) {
-            PREFETCH(&rows->series[row + 2 * AHEAD]->block);
-            PREFETCH(rows->series[row + AHEAD]->block);
-        }
-        for (Py_ssize_t i = 0; i < layout->line_count; i++) {
-            if (write_line(self, &layout->lines[i], rows->series[row], rows->cells + row * rows->width) < 0) {
-                return -1;
-            }
-        }
-        lines += layout->line_count;
-        if (lines >= LINES_PER_LOOK) {
-            lines = 0;
-            if (system_monotonic() - since > SLICE) {
-                let_others_run();
-                since = system_monotonic();
-            }
-        }
-    }
-    return 0;
-}
-
-static int check_indices(const Layout *layout, const Rows *rows)
-{
-    for (Py_ssize_t i = 0; rows->count > 0 && i < layout->line_count; i++) {
-        if (layout->lines[i].number >= rows->width) {
-            PyErr_SetString(PyExc_IndexError, "tuple index out of range");
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* The text as bytes; gives the buffer back. */
-static PyObject *finish(Buffer *out)
-{
-    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)out->used);
-    char *to = result == NULL ? NULL : PyBytes_AsString(result);
-    if (to != NULL && out->used >= LARGE) { /* nobody else knows the two */
-        Py_BEGIN_ALLOW_THREADS
-        memcpy(to, out->start, out->used);
-        buffer_free(out);
-        Py_END_ALLOW_THREADS
-    }
-    else if (to != NULL && out->used > 0) {
-        memcpy(to, out->start, out->used);
-    }
-    buffer_free(out);
-    return result;
-}
-
-static const Signature render_signature = {"Layout.render", 1, 1, 2, {"frozen", "exemplar"}};
-
-static PyObject *layout_render(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
-{
-    PyObject *given[2];
-    State *state = state_of_type(Py_TYPE(object));
-    if (state == NULL || take_arguments(&render_signature, args, nargs, names, given) < 0) {
-        return NULL;
-    }
-    if (Py_TYPE(given[0]) != state->frozen_type) {
-        PyErr_SetString(PyExc_TypeError, "render() takes what freeze() returned");
-        return NULL;
-    }
-    Rendering rendering = {
-        .layout = (Layout *)object,
-        .rows = hold_rows((Frozen *)given[0]),
-        .exemplar = given[1] == NULL || given[1] == Py_None ? NULL : given[1],
-    };
-    int status = check_indices(rendering.layout, rendering.rows);
-    status = status < 0 ? status : write_rows(&rendering);
-    release_rows(rendering.rows);
-    buffer_free(&rendering.scratch);
-    if (status == 0) {
-        return finish(&rendering.out);
-    }
-    buffer_free(&rendering.out);
-    return NULL;
 }
 
 static PyMethodDef layout_methods[] = {

@@ -1,11 +1,12 @@
 /* Numbers as text, in the shortest form that reads back equal: what repr() writes, with the exponent of large numbers where Go's strconv puts it.
 
-   Promise: the same bytes as format_number() of the Python twin, for every double. Whole numbers and short decimals, which are nearly all that metrics hold, are written
+   Promise: the same bytes as format_number() of the Python twin, for every double. Numbers from 0.0001 to 2**53, which are nearly all that metrics hold, are written
    here; the rest is left to PyOS_double_to_string. */
 
 #include "core.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define EXACT 9007199254740992.0 /* 2**53 */
@@ -68,44 +69,87 @@ static Py_ssize_t whole_number(double value, char *into)
     return to + 2 - into;
 }
 
-/* A decimal of few digits, 0.001 <= |value| < 1e6: when value * 10**k is a whole number below 10**15 that divides back to the value, its digits are the shortest that
-   read back equal, for no two numbers of 15 digits share a double, and both the number and 10**k are exact. 0 if there is no such k. */
-static Py_ssize_t short_decimal(double value, char *into)
+#ifdef __SIZEOF_INT128__
+
+typedef unsigned __int128 Wide;
+
+static const uint64_t powers[] = {
+    1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u, 1000000000u, 10000000000u, 100000000000u, 1000000000000u, 10000000000000u,
+    100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u, 1000000000000000000u,
+};
+
+/* The number of the shortest decimal that reads back as the double, and how many of its digits stand behind the point.
+
+   All is exact. The double is m * 2**-shift; multiplied by a power of ten that leaves 17 or 18 digits before the point, it and the bounds of what reads back as it are still
+   less than 2**128 (m < 2**53, 10**21 < 2**70). Between the bounds there are whole numbers, as they are more than one apart. Of these are taken those that end with most
+   zeros, and of these the one next to the double; of two as near the even one. */
+static uint64_t shortest(double size, int *places)
 {
-    double size = fabs(value), power = 1.0;
-    if (!(size >= 0.001 && size < 1e6)) {
-        return 0;
+    uint64_t m;
+    int exponent = -3, scale, shift;
+    memcpy(&m, &size, sizeof m);
+    shift = 1075 - (int)(m >> 52) + 2; /* two more, as the bounds lie at halves and quarters */
+    m = (m & 0xfffffffffffffu) | 0x10000000000000u;
+    for (double power = 1e-3; size >= power; power *= 10.0) {
+        exponent++;
     }
-    for (int places = 1; places <= 17; places++) {
-        power *= 10.0; /* exact to 10**22 */
-        double product = size * power, number = rint(product);
-        if (number >= 1e15) {
-            return 0;
-        }
-        if (fabs(product - number) <= product * 0x1p-51 && number / power == size) {
-            char space[40], *end = space + sizeof space, *to = into;
-            char *digits = digits_before(end, (uint64_t)number);
-            while (end - digits <= places) { /* a zero before the point, and those behind it */
-                *--digits = '0';
-            }
-            size_t whole = (size_t)(end - digits) - (size_t)places;
-            if (value < 0.0) {
-                *to++ = '-';
-            }
-            memcpy(to, digits, whole);
-            to += whole;
-            *to++ = '.';
-            memcpy(to, digits + whole, (size_t)places);
-            return to + places - into;
-        }
+    scale = 17 - exponent;
+    Wide factor = scale > 18 ? (Wide)powers[18] * powers[scale - 18] : powers[scale];
+    Wide exact = 4 * m * factor, low = (4 * m - (m == 0x10000000000000u ? 1 : 2)) * factor, high = (4 * m + 2) * factor;
+    Wide fraction = ((Wide)1 << shift) - 1;
+    bool bounds_count = m % 2 == 0;
+    uint64_t least = (uint64_t)(low >> shift) + !(bounds_count && (low & fraction) == 0);
+    uint64_t most = (uint64_t)(high >> shift) - (!bounds_count && (high & fraction) == 0);
+    uint64_t whole = (uint64_t)(exact >> shift), unit = 1;
+    *places = scale;
+    for (uint64_t fewer = (least + 9) / 10; fewer <= most / 10; fewer = (least + 9) / 10) {
+        least = fewer;
+        most /= 10;
+        unit *= 10;
+        --*places;
     }
-    return 0;
+    uint64_t number = whole / unit, rest = whole % unit * 2;
+    bool more = (exact & fraction) != 0;
+    if (unit == 1) {
+        Wide twice = (exact & fraction) * 2, one = (Wide)1 << shift;
+        number += twice > one || (twice == one && number % 2 == 1);
+    }
+    else {
+        number += rest > unit || (rest == unit && (more || number % 2 == 1));
+    }
+    return number < least ? least : number > most ? most : number;
 }
+
+/* A number that is not whole, 0.0001 <= |value| < 2**53. */
+static Py_ssize_t fractional(double value, char *into)
+{
+    char space[40], *end = space + sizeof space, *to = into;
+    int places;
+    char *digits = digits_before(end, shortest(fabs(value), &places));
+    while (end - digits <= places) { /* a zero before the point, and those behind it */
+        *--digits = '0';
+    }
+    size_t count = (size_t)(end - digits), whole = count - (size_t)places;
+    if (value >= 1e6) {
+        return with_exponent(into, digits, count, whole);
+    }
+    if (value < 0.0) {
+        *to++ = '-';
+    }
+    memcpy(to, digits, whole);
+    to += whole;
+    *to++ = '.';
+    memcpy(to, digits + whole, (size_t)places);
+    return to + places - into;
+}
+
+#endif
 
 static Py_ssize_t any_double(double value, char *into)
 {
     char *text = PyOS_double_to_string(value, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
     if (text == NULL) {
+        PyErr_Clear(); /* it is MemoryError, which callers raise */
         return -1;
     }
     size_t length = strlen(text);
@@ -125,6 +169,16 @@ static Py_ssize_t any_double(double value, char *into)
     return written;
 }
 
+bool is_own_number(double value)
+{
+    double size = fabs(value);
+#ifdef __SIZEOF_INT128__
+    return !(size < 1e-4 || size >= EXACT) || size == 0.0 || isinf(value);
+#else
+    return !(size >= EXACT || value != (double)(int64_t)value) || isnan(value) || isinf(value);
+#endif
+}
+
 Py_ssize_t format_number(double value, char *into)
 {
     if (LIKELY(fabs(value) < EXACT && value == (double)(int64_t)value)) {
@@ -138,8 +192,12 @@ Py_ssize_t format_number(double value, char *into)
         memcpy(into, value > 0 ? "+Inf" : "-Inf", 4);
         return 4;
     }
-    Py_ssize_t written = short_decimal(value, into);
-    return written > 0 ? written : any_double(value, into);
+#ifdef __SIZEOF_INT128__
+    if (fabs(value) >= 1e-4 && fabs(value) < EXACT) {
+        return fractional(value, into);
+    }
+#endif
+    return any_double(value, into);
 }
 
 static const Signature format_number_signature = {"format_number", 0, 1, 1, {"value"}};
@@ -156,5 +214,5 @@ PyObject *core_format_number(PyObject *module, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     Py_ssize_t length = format_number(value, text);
-    return length < 0 ? NULL : PyUnicode_FromStringAndSize(text, length);
+    return length < 0 ? PyErr_NoMemory() : PyUnicode_FromStringAndSize(text, length);
 }

@@ -316,7 +316,7 @@ PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     self->created = created;
     self->touched = touched;
     self->flags = (self->flags & PATCHED) | guard_of(root);
-    free_block(self->block);
+    retire_block(state, self->block);
     self->block = NULL;
     if (old_cells != self->own) {
         PyMem_Free(old_cells);
