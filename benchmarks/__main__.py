@@ -36,19 +36,20 @@ def main() -> None:
         help=f"a library ({', '.join(everything)}), a group ({', '.join(groups)}) or a benchmark ({', '.join(SUITE)}); repeatable; prints",
     )
     parser.add_argument("--output", type=Path, help="where to write the report (default: RESULTS.md beside this file, for a full run)")
-    parser.add_argument("--raw", type=Path, help="where to keep every single figure, as JSON")
-    parser.add_argument("--render", type=Path, metavar="RAW", help="measure nothing: make the report from figures that were kept")
+    parser.add_argument(
+        "--raw", type=Path, help="where to keep every single figure, as JSON; benchmarks that stand there are not run again"
+    )
+    parser.add_argument("--render", action="store_true", help="measure nothing: make the report from what --raw kept")
     options = parser.parse_args()
 
-    if options.render:
-        results = Results(**json.loads(options.render.read_text()))
-    else:
+    results = Results(machine={**machine.facts(), "mode": "quick" if options.quick else "full"})
+    if options.raw and options.raw.exists():
+        results = Results(**json.loads(options.raw.read_text()))
+    if not options.render:
         chosen = {name: library for name, library in everything.items() if name in options.only or not set(options.only) & set(everything)}
         wanted = [name for name in options.only if name not in everything]
         benchmarks = [name for name, benchmark in SUITE.items() if not wanted or name in wanted or benchmark.group in wanted]
-        results = measure(chosen, benchmarks, options.quick)
-        if options.raw:
-            options.raw.write_text(json.dumps(asdict(results), indent=1))
+        measure(results, chosen, benchmarks, options.raw)
     report = render(results)
     output = options.output or (None if options.quick or options.only else HERE / "RESULTS.md")
     if output:
@@ -57,9 +58,10 @@ def main() -> None:
         sys.stdout.write(report)
 
 
-def measure(chosen: dict[str, type[Adapter]], benchmarks: list[str], quick: bool) -> Results:
-    """Run the benchmarks, in rounds over the libraries."""
-    results = Results(machine=machine.facts())
+def measure(results: Results, chosen: dict[str, type[Adapter]], benchmarks: list[str], raw: Path | None) -> None:
+    """Run the benchmarks that ``results`` lacks, in rounds over the libraries, keeping the figures after each."""
+    quick = results.machine["mode"] == "quick"
+    results.sittings += 1
     present = {}
     for name, library in chosen.items():
         installed = machine.version_of(library)
@@ -68,27 +70,20 @@ def measure(chosen: dict[str, type[Adapter]], benchmarks: list[str], quick: bool
             continue
         present[name] = library
         results.versions[name], results.titles[name], results.remarks[name] = installed, library.title, dict(library.remarks)
-    work, loads, start = [], [machine.load()], perf_counter()
     for name in benchmarks:
-        benchmark = SUITE[name]
-        rounds = benchmark.quick_rounds if quick else benchmark.rounds
+        rounds = SUITE[name].quick_rounds if quick else SUITE[name].rounds
+        if name in results.rounds or not rounds:
+            continue
         begun = perf_counter()
         for _ in range(rounds):
-            work.append(machine.fixed_work())
+            results.work.append(machine.fixed_work())
             for key, library in present.items():
                 results.add(name, key, one(key, library, name, quick))
-        loads.append(machine.load())
-        if rounds:
-            say(f"{name}: {rounds} rounds in {perf_counter() - begun:.0f} s")
-    work.sort()
-    results.machine["mode"] = "quick" if quick else "full"
-    results.machine["noise"] = (
-        f"load average {min(loads):.1f} to {max(loads):.1f} during the run; a fixed piece of Python work took "
-        f"{work[0] * 1e3:.1f} ms at best, {work[len(work) // 2] * 1e3:.1f} in the middle, {work[-1] * 1e3:.1f} at worst"
-    )
-    duration = perf_counter() - start
-    results.machine["duration"] = f"{duration / 60:.0f} minutes" if duration > 120 else f"{duration:.0f} seconds"
-    return results
+        results.loads.append(machine.load())
+        results.seconds += perf_counter() - begun
+        say(f"{name}: {rounds} rounds in {perf_counter() - begun:.0f} s, load average {results.loads[-1]:.1f}")
+        if raw:
+            raw.write_text(json.dumps(asdict(results), indent=1))
 
 
 def one(key: str, library: type[Adapter], benchmark: str, quick: bool) -> Figures | None:

@@ -130,9 +130,11 @@ TABLES = (
         "Eight threads, one counter",
         "threads",
         (
-            Row("increments, millions a second, all threads together", "threads", "millions", digits, more_is_better=True),
-            Row("after how many increments", "threads", "increments", plain, ratio=False),
-            Row("the counter is (worst round)", "threads", "lost", lost, ratio=False, worst=True),
+            Row("millions of increments a second, all threads together", "threads", "millions", digits, more_is_better=True),
+            Row("after how many increments, in each round", "threads", "increments", plain, ratio=False),
+            Row("the counter is, in the worst round", "threads", "lost", lost, ratio=False, worst=True),
+            Row("once, after how many", "threads_exact", "increments", plain, ratio=False),
+            Row("the counter is", "threads_exact", "lost", lost, ratio=False),
         ),
     ),
     Table(
@@ -180,11 +182,11 @@ def render(results: Results) -> str:
     """The whole page."""
     machine = results.machine
     facts = [
-        f"- **When and how:** {machine['date']}, a {machine['mode']} run of {machine['duration']}.",
+        f"- **When and how:** {machine['date']}, a {machine['mode']} run of {_duration(results.seconds)}{_sittings(results)}.",
         f"- **Machine:** {machine['processor']}; {machine['system']}.",
         f"- **Interpreter:** {machine['interpreter']}.",
         "- **Libraries:** " + ", ".join(f"{results.titles[name]} {version}" for name, version in results.versions.items()) + ".",
-        f"- **Noise:** {machine['noise']}.",
+        f"- **Noise:** {_noise(results)}.",
     ]
     parts = [PREFACE.strip(), "## This run\n\n" + "\n".join(facts)]
     for table in TABLES:
@@ -193,6 +195,23 @@ def render(results: Results) -> str:
             parts.append(f"## {table.title}\n\n{_table(results, rows)}{_notes(results, table.key, rows)}")
     parts += [part for part in (_goals(results), _spread(results)) if part]
     return "\n\n".join(parts) + "\n"
+
+
+def _duration(taken: float) -> str:
+    return f"{taken / 60:.0f} minutes" if taken > 120 else f"{taken:.0f} seconds"
+
+
+def _sittings(results: Results) -> str:
+    return f", in {results.sittings} sittings" if results.sittings > 1 else ""
+
+
+def _noise(results: Results) -> str:
+    work = sorted(results.work)
+    return (
+        f"load average {min(results.loads):.1f} to {max(results.loads):.1f} during the run, its own share of 1 included; "
+        f"a fixed piece of Python work took {work[0] * 1e3:.1f} ms at best, {work[len(work) // 2] * 1e3:.1f} in the middle, "
+        f"{work[-1] * 1e3:.1f} at worst"
+    )
 
 
 def _markdown(head: list[str], lines: list[list[str]]) -> str:

@@ -19,6 +19,10 @@ class Results:
         versions: Versions by library.
         titles: Column headings by library, in order.
         remarks: Remarks by library and benchmark.
+        loads: The load average after each benchmark.
+        work: Seconds that a fixed piece of work took before each round.
+        seconds: What the run took.
+        sittings: How often it was taken up again; what is compared is always measured within one.
         rounds: By benchmark and library, each round's figures; ``None`` where there is no equivalent, an empty dictionary where it failed.
     """
 
@@ -26,6 +30,10 @@ class Results:
     versions: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, dict[str, str]] = field(default_factory=dict)
+    loads: list[float] = field(default_factory=list)
+    work: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    sittings: int = 0
     rounds: dict[str, dict[str, list[Figures | None]]] = field(default_factory=dict)
 
     def add(self, benchmark: str, library: str, figures: Figures | None) -> None:
