@@ -16,7 +16,7 @@ import pytest
 from measurand import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Summary
 from measurand.errors import DuplicateTimeseries
 from measurand.metrics.definition import calling_source, definition_of, is_plain
-from tests.support import run_threads
+from tests.support import eager_switching, run_threads
 
 Program = Callable[..., ModuleType]
 
@@ -149,15 +149,16 @@ def test_fifty_application_factories_share_their_metrics(registry: CollectorRegi
 
 
 def test_threads_that_define_the_same_at_once_get_one_metric(registry: CollectorRegistry) -> None:
-    made: list[list[Counter]] = [[] for _ in range(50)]
+    made: list[list[Counter]] = [[] for _ in range(300)]
 
     def define() -> None:
         for number, found in enumerate(made):
             found.append(Counter(f"raced_{number}_total", "Raced", ["a"], registry=registry, label_values={"a": ["x"]}))
 
-    run_threads(*[define] * 8)
-    assert all(len(found) == 8 and len(set(found)) == 1 for found in made)
-    assert len(registry.collectors()) == 50
+    with eager_switching():
+        run_threads(*[define] * 4)
+    assert all(len(found) == 4 and len(set(found)) == 1 for found in made)
+    assert len(registry.collectors()) == 300
 
 
 def test_the_same_name_built_of_other_parts_is_the_same_metric(registry: CollectorRegistry) -> None:

@@ -80,6 +80,7 @@ def test_rules_can_be_added_later_but_not_against_what_is_there() -> None:
         domain.refuse(names=["other_*"], labels=["rule"])
     Gauge("other_gauge", "d", registry=domain)  # none of the rules was added
     domain.refuse(names=["halt_*"], labels=["user"])
+    domain.refuse(names=["later_*"])
     with pytest.raises(RefusedByDomain):
         Gauge("halt_state", "d", registry=domain)
     with pytest.raises(RefusedByDomain):

@@ -15,6 +15,8 @@ import pytest
 from measurand import REGISTRY, CollectorRegistry, Counter, Domain, Gauge, generate_latest
 from measurand.compat import share
 from measurand.metrics.collecting import gather, is_quick
+from measurand.metrics.families import GaugeMetricFamily
+from tests.metrics.kit import Custom
 
 
 @pytest.fixture
@@ -59,14 +61,17 @@ def test_ours_wins_where_both_have_a_name(caplog: pytest.LogCaptureFixture) -> N
     text = ours()
     assert [line for line in text.splitlines() if line.startswith("shared_")] == ["shared_level 2.0", "shared_hits_total 2.0"]
     assert "Theirs" not in text
+    assert not any(collector.startswith("shared_") for collector, _ in gather(REGISTRY).failures.counts)
 
 
 @pytest.mark.usefixtures("theirs")
 def test_what_is_shared_with_them_does_not_come_back() -> None:
     Counter("round_trip", "Ours").inc()
+    REGISTRY.register(Custom(lambda: [GaugeMetricFamily("round_custom", "Ours", 1)]))
     prometheus_client.Counter("foreign_trip", "Theirs").inc()
     share()
-    assert ours().count("round_trip_total 1.0\n") == 1
+    assert ours().count("round_trip_total 1.0\n") == ours().count("round_custom 1.0\n") == 1
+    assert not any(collector.startswith("round_") for collector, _ in gather(REGISTRY).failures.counts)
     real = prometheus_client.generate_latest().decode()
     assert real.count("round_trip_total 1.0\n") == 1
     assert real.count("foreign_trip_total 1.0\n") == 1
