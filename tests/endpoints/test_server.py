@@ -265,7 +265,7 @@ def test_a_client_that_stays_silent_is_dropped(registry: CollectorRegistry) -> N
 
 
 def test_clients_that_go_away_leave_no_trace(registry: CollectorRegistry, capfd: pytest.CaptureFixture[str]) -> None:
-    large = Counter("large", "More than the buffers of a socket hold", ["n"], registry=registry)
+    large = Counter("large", "More than the buffers of a socket hold", ["n"], registry=registry, max_series=20_000)
     for number in range(20_000):
         large.labels("x" * 200 + str(number))
     with serving(registry) as port:
