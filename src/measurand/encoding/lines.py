@@ -8,6 +8,8 @@ each series' part before the number; it is made once per definition and variant.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from measurand.core import Exemplar, Layout, format_number
@@ -19,8 +21,8 @@ from measurand.metrics.snapshot import CellFamily, Family
 
 __all__ = ["Report", "cell_lines", "exemplar_text", "is_cells", "sample_prefix"]
 
-Report = Callable[[str, str], None]
-"""Told a family's name and a reason when something of it had to be left out."""
+Report = Callable[..., Any]
+"""Told a family's name, a reason, and the error if there is one, when something of it had to be left out."""
 
 Line = tuple[str, tuple[str, str] | None, int, int]
 
@@ -45,16 +47,22 @@ def cell_lines(family: CellFamily, scheme: str, lines: list[Line], exemplar: Cal
     key = (scheme, tuple(family.common.items()), tuple(line[0] for line in lines))
     layout = variants.get(key)
     if layout is None:
-        if len(variants) >= 8:  # common labels that keep changing must not pile up layouts
+        if len(variants) >= 16:  # common labels that keep changing must not pile up layouts
             variants.clear()
-        layout = variants[key] = _layout(family.definition, family.common, scheme, lines)
+        content = _content(family.definition, family.common, scheme, lines)
+        layout = variants[key] = variants.setdefault(content, Layout(*map(_listed, content)))  # schemes that change nothing share one
     return layout.render(family.frozen, exemplar)
 
 
-def _layout(definition: Definition, common: Mapping[str, str], scheme: str, lines: list[Line]) -> Layout:
+def _listed(part: Any) -> Any:
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _content(definition: Definition, common: Mapping[str, str], scheme: str, lines: list[Line]) -> tuple[object, ...]:
+    """What a layout is made of."""
     own = next((line[1][0] for line in lines if line[1]), None)
     indexed = [(name, index, "") for index, name in enumerate(definition.labelnames)] + [
-        (name, -1, value) for name, value in common.items()
+        (name, -1, value) for name, value in common.items() if name != own
     ]
     pieces = []
     split = 0
@@ -62,40 +70,45 @@ def _layout(definition: Definition, common: Mapping[str, str], scheme: str, line
         head = f'{"," if position else ""}{escape_name(name, scheme, label=True)}="'
         pieces.append((head.encode() if index >= 0 else f'{head}{escape_value(value)}"'.encode(), index))
         split += own is not None and name < own
-    return Layout(
-        pieces,
-        split,
-        [
-            (
-                escape_name(definition.name + suffix, scheme).encode(),
-                f'{escape_name(pair[0], scheme, label=True)}="{escape_value(pair[1])}"'.encode() if pair else None,
-                index,
-                cell,
-            )
-            for suffix, pair, index, cell in lines
-        ],
-    )
+    written = [
+        (
+            escape_name(definition.name + suffix, scheme).encode(),
+            f'{escape_name(pair[0], scheme, label=True)}="{escape_value(pair[1])}"'.encode() if pair else None,
+            index,
+            cell,
+        )
+        for suffix, pair, index, cell in lines
+    ]
+    return tuple(pieces), split, tuple(written)
 
 
 def sample_prefix(sample: Sample, scheme: str) -> str:
     """Everything before a ready sample's number, the space included.
 
     Raises:
-        ValueError: Two of its label names are the same when escaped, or one is empty.
+        ValueError: It has no name, or one of its label names is empty, reserved, or the same as another one when escaped.
     """
-    pairs = [f'{escape_name(name, scheme, label=True)}="{escape_value(text(value))}"' for name, value in sorted(sample.labels.items())]
-    if len({pair.partition("=")[0] for pair in pairs}) < len(pairs) or "" in sample.labels:
-        raise ValueError(f"the labels of {sample.name} are not valid: {dict(sample.labels)}")
-    if is_quoted(sample.name, scheme):
-        return f"{{{','.join([escape_name(sample.name, scheme), *pairs])}}} "
+    labels = sample.labels
+    pairs = [(escape_name(name, scheme, label=True), name, text(value)) for name, value in sorted(labels.items())]
+    reserved = any(not name or name.startswith("__") for _, name, _ in pairs)
+    if reserved or not sample.name or len({shown for shown, _, _ in pairs}) < len(pairs):
+        raise ValueError(f"the name {sample.name!r} or its labels {dict(labels)} are not valid")
+    block = ",".join([f'{shown}="{escape_value(value)}"' for shown, _, value in pairs])
     name = escape_name(sample.name, scheme)
-    return f"{name}{{{','.join(pairs)}}} " if pairs else f"{name} "
+    if is_quoted(sample.name, scheme):
+        return f"{{{name},{block}}} " if block else f"{{{name}}} "
+    return f"{name}{{{block}}} " if block else f"{name} "
 
 
 def exemplar_text(exemplar: Exemplar, scheme: str) -> str:
-    """An exemplar as OpenMetrics 1.0 writes it after the number; empty if its labels are too long."""
-    if sum(len(name) + len(value) for name, value in exemplar.labels.items()) > EXEMPLAR_LIMIT:
+    """An exemplar as OpenMetrics 1.0 writes it after the number; empty if it cannot be written, for example because it is too long."""
+    try:
+        if sum(len(name) + len(value) for name, value in exemplar.labels.items()) > EXEMPLAR_LIMIT:
+            return ""
+        if exemplar.timestamp is not None and not isfinite(float(str(exemplar.timestamp))):
+            return ""
+        labels = sample_prefix(Sample("x", exemplar.labels, 0.0), scheme)[1:-1] or "{}"
+        moment = "" if exemplar.timestamp is None else f" {exemplar.timestamp}"
+        return f" # {labels} {format_number(float(exemplar.value))}{moment}"
+    except (AttributeError, TypeError, ValueError):  # not one that an instrument made
         return ""
-    labels = ",".join(f'{escape_name(name, scheme, label=True)}="{escape_value(value)}"' for name, value in sorted(exemplar.labels.items()))
-    moment = "" if exemplar.timestamp is None else f" {exemplar.timestamp}"
-    return f" # {{{labels}}} {format_number(float(exemplar.value))}{moment}"

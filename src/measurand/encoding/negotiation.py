@@ -51,7 +51,7 @@ class _Offer(NamedTuple):
 
 
 def _offers(header: str) -> list[_Offer]:
-    """A header's alternatives, best first; equals keep their order, those with quality zero are left out."""
+    """A header's alternatives, best first; equals keep their order. Quality zero, which no number at all counts as, is a refusal."""
     offers = []
     for part in header.split(","):
         media, *rest = part.split(";")
@@ -61,14 +61,16 @@ def _offers(header: str) -> list[_Offer]:
             quality = float(parameters.pop("q", "1"))
         except ValueError:
             quality = 0.0
-        if media.strip() and quality > 0:
-            offers.append(_Offer(media.strip().lower(), parameters, quality))
+        if media.strip():
+            offers.append(_Offer(media.strip().lower(), parameters, quality if quality > 0 else 0.0))
     return sorted(offers, key=lambda offer: -offer.quality)
 
 
 def choose(accept: str | None) -> Format:
     """The format for an Accept header."""
     for offer in _offers(accept or ""):
+        if not offer.quality:
+            break
         version = offer.parameters.get("version", "")
         escaping = offer.parameters.get("escaping", UNDERSCORES)
         if escaping not in SCHEMES:
@@ -98,4 +100,5 @@ def choose_encoder(accept_header: str | None) -> tuple[Callable[[Any], bytes], s
 
 def gzip_accepted(accept_encoding: str | None) -> bool:
     """Whether an Accept-Encoding header allows gzip."""
-    return any(offer.media in {"gzip", "*"} for offer in _offers(accept_encoding or ""))
+    quality = {offer.media: offer.quality for offer in reversed(_offers(accept_encoding or ""))}
+    return quality.get("gzip", quality.get("*", 0.0)) > 0

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from measurand.core import format_number
+from measurand.core.support import text as encodable
+from measurand.encoding.checking import Row, arranged, check_family
 from measurand.encoding.escaping import UNDERSCORES, escape_help, escape_name
-from measurand.encoding.lines import Report, cell_lines, is_cells, sample_prefix
+from measurand.encoding.lines import Report, cell_lines, is_cells
 from measurand.metrics.collecting import Gathering, gather
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.snapshot import CellFamily, Family
@@ -75,10 +77,11 @@ def write(gathering: Gathering, one: Any) -> bytes:
 
 def _header(name: str, type_: str, documentation: str, escaping: str) -> str:
     shown = escape_name(name, escaping)
-    return f"# HELP {shown} {escape_help(documentation, quotes=False)}\n# TYPE {shown} {type_}\n"
+    return f"# HELP {shown} {escape_help(encodable(documentation), quotes=False)}\n# TYPE {shown} {type_}\n"
 
 
 def _family(family: Family, escaping: str, report: Report) -> bytes:
+    check_family(family)
     suffix, type_ = _SHOWN_AS.get(family.type, ("", family.type))
     header = _header(family.name + suffix, type_, family.documentation, escaping)
     if isinstance(family, CellFamily) and is_cells(family, escaping):
@@ -89,24 +92,26 @@ def _family(family: Family, escaping: str, report: Report) -> bytes:
             head = _header(family.name + "_created", "gauge", family.documentation, escaping)
             out += head.encode() + cell_lines(family, escaping, created)
         return out
-    return _samples(family, header, escaping, report).encode()
-
-
-def _samples(family: Family, header: str, escaping: str, report: Report) -> str:
+    rows = arranged(family, escaping, report, strict=False)
     groups: dict[str, list[str]] = {"": [header]}
-    seen = set()
     apart = {family.name + suffix: suffix for suffix in _APART}
-    for sample in family.samples():
-        if sample.native_histogram is not None:
-            continue
-        prefix = sample_prefix(sample, escaping)
-        if prefix in seen:
-            report(family.name, "duplicate")
-            continue
-        seen.add(prefix)
-        suffix = apart.get(sample.name, "")
-        if suffix not in groups:
-            groups[suffix] = [_header(family.name + suffix, "gauge", family.documentation, escaping)]
-        moment = "" if sample.timestamp is None else f" {int(float(sample.timestamp) * 1000)}"
-        groups[suffix].append(f"{prefix}{format_number(float(sample.value))}{moment}\n")
-    return "".join(line for suffix in sorted(groups) for line in groups[suffix])
+    for row in rows.own:
+        _add(groups, apart.get(row.name, ""), _line(row), family, escaping)
+    strays: dict[str, list[str]] = {}
+    for row in rows.strays:
+        if row.name in apart:
+            _add(groups, apart[row.name], _line(row), family, escaping)
+        else:
+            strays.setdefault(row.name, []).append(_line(row))
+    return "".join(line for lines in (*(groups[suffix] for suffix in sorted(groups)), *strays.values()) for line in lines).encode()
+
+
+def _add(groups: dict[str, list[str]], suffix: str, line: str, family: Family, escaping: str) -> None:
+    if suffix not in groups:
+        groups[suffix] = [_header(family.name + suffix, "gauge", family.documentation, escaping)]
+    groups[suffix].append(line)
+
+
+def _line(row: Row) -> str:
+    moment = "" if row.moment is None else f" {int(float(row.moment) * 1000)}"
+    return f"{row.prefix}{format_number(row.value)}{moment}\n"

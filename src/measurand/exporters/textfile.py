@@ -37,7 +37,7 @@ def write_to_textfile(
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            os.fchmod(file.fileno(), 0o644)
+        os.chmod(temporary, 0o644)  # the reader is another user
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
