@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 
+import prometheus_client
 import pytest
 
 from measurand import CollectorRegistry
@@ -14,6 +15,14 @@ from tests.support import wait_until
 def registry() -> CollectorRegistry:
     """An empty registry."""
     return CollectorRegistry()
+
+
+@pytest.fixture
+def without_created_series() -> Iterator[None]:
+    """Turns off in prometheus_client what is off in measurand."""
+    prometheus_client.disable_created_metrics()
+    yield
+    prometheus_client.enable_created_metrics()
 
 
 @pytest.fixture

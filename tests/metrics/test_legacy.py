@@ -7,7 +7,7 @@ This suite alone uses private names: they are its subject. Where the real librar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import prometheus_client
@@ -17,12 +17,7 @@ from measurand import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, ge
 from measurand.metrics.domains import Domain
 from tests.metrics.kit import Library, both, raised, values
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_created_series() -> Iterator[None]:
-    prometheus_client.disable_created_metrics()
-    yield
-    prometheus_client.enable_created_metrics()
+pytestmark = pytest.mark.usefixtures("without_created_series")
 
 
 def prepared(library: Library) -> dict[str, Any]:

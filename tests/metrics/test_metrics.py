@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import prometheus_client
@@ -15,12 +15,7 @@ import measurand
 from measurand.errors import MeasurandError
 from tests.metrics.kit import Library, both, content, raised, values
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _without_created_series() -> Iterator[None]:
-    prometheus_client.disable_created_metrics()
-    yield
-    prometheus_client.enable_created_metrics()
+pytestmark = pytest.mark.usefixtures("without_created_series")
 
 
 def agree(here: Library, there: Library) -> None:
