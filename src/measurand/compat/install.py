@@ -237,7 +237,7 @@ def _fill_in_validation(validation: Any) -> None:
 def _holds(module: Any, present: Any) -> bool:
     names = vars(module) if isinstance(module, ModuleType) else {}
     return any(
-        value is present or getattr(value, "__module__", "").startswith(_PACKAGE)
+        value is present or str(getattr(value, "__module__", "")).partition(".")[0] == _PACKAGE
         for value in list(names.values())
         if not isinstance(value, ModuleType) or value is present
     )
