@@ -34,7 +34,8 @@ void buffer_free(Buffer *buffer)
     buffer->used = buffer->room = 0;
 }
 
-/* Releasing the lock and taking it again at once is not enough: the thread that waits has to wake up first, and by then the lock is gone again. */
+/* Releasing the lock and taking it again at once is not enough: the thread that waits has to wake up first, and by then the lock is
+   gone again. */
 void let_others_run(void)
 {
     PyThreadState *thread = PyEval_SaveThread();

@@ -1,7 +1,8 @@
 /* Reading the monotonic clock in C, as measurand.clock does in Python, and following it when a test replaces it.
 
-   Promise: the same origin and unit as `time.perf_counter()`, so that values of both twins and of Python code compare. Wall time is read where series come to be, not
-   where they record: there measurand.clock is asked each time, which hears whoever replaced `time.time()`. */
+   Promise: the same origin and unit as `time.perf_counter()`, so that values of both twins and of Python code compare. Wall time is
+   read where series come to be, not where they record: there measurand.clock is asked each time, which hears whoever replaced
+   `time.time()`. */
 
 #include "core.h"
 
@@ -34,7 +35,7 @@ double system_monotonic(void)
 #endif
     struct timespec now;
     clock_gettime(clock, &now);
-    return (double)((int64_t)now.tv_sec * 1000000000 + now.tv_nsec) / 1e9;
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 #endif
@@ -54,6 +55,10 @@ int python_clock(PyObject *method, double *seconds)
 
 int wall(State *state, double *seconds)
 {
+    if (state->clock == NULL) {
+        shutting_down();
+        return -1;
+    }
     PyObject *method = PyObject_GetAttrString(state->clock, "wall");
     int status = method == NULL ? -1 : python_clock(method, seconds);
     Py_XDECREF(method);

@@ -4,9 +4,9 @@
 
    - `series->cells != NULL` implies `series->root != NULL`: recording checks the one and may follow the other.
    - A series' key never changes, and neither do a root's label count and width; defining an instrument again makes a new root.
-   - Whatever may run Python code (every call into support, `adopt`, allocation of objects that the garbage collector tracks, releasing a reference)
-     may re-enter this module on the same root. So nothing found in a table is used after it without a reference, decisions are taken
-     again afterwards, and references are given up last. */
+   - Whatever may run Python code (every call into support, `adopt`, allocation of objects that the garbage collector tracks,
+     releasing a reference) may re-enter this module on the same root. So nothing found in a table is used after it without a
+     reference, decisions are taken again afterwards, and references are given up last. */
 
 #ifndef MEASURAND_CORE_H
 #define MEASURAND_CORE_H
@@ -37,7 +37,10 @@ typedef struct {
     uint64_t last_layout;
     Py_ssize_t renderings;    /* under way, which may read blocks without the interpreter lock */
     Block *retired;           /* blocks to be freed after them */
+    long process;             /* whose renderings these are */
+    Lock lock;                /* these three */
     PyTypeObject *root_type, *instrument_type, *counter_type, *gauge_type, *summary_type, *histogram_type;
+    PyObject *spare_timer;    /* no object: the memory of the last timer that went, or NULL */
     PyTypeObject *timer_type, *frozen_type, *layout_type;
     PyObject *method;         /* any method of a C type, to know its kind by */
     PyObject *name_observe, *name_set, *name_labels, *name_since;
@@ -92,15 +95,17 @@ enum {
     PATCHED = 4,  /* observe or set was assigned on the object itself */
 };
 
+#define TOUCHED 1
+
 struct Series {
     PyObject_HEAD
-    double *cells; /* `own`, or memory of their own; NULL: a root with labels, or not defined */
-    double own[2];
+    double *cells; /* `own`, or memory apart; NULL: a root with labels, or not defined */
+    double own[2]; /* up to two cells, or one and TOUCHED: where the instrument expires, when the series was last written to */
     Root *root;
     PyObject *key; /* a child's label values; NULL for a root */
     Block *block;
     uint32_t flags;
-    double created, touched;
+    double created;
     PyObject *payload;   /* NULL for None */
     PyObject *exemplars; /* dict, or NULL */
 };
@@ -132,9 +137,12 @@ typedef struct {
 } Signature;
 
 int take_arguments(const Signature *signature, PyObject *const *args, Py_ssize_t nargs, PyObject *names, PyObject **into);
-PyObject *call_support(State *state, const char *function, PyObject *first, PyObject *second, PyObject *third); /* NULL arguments end the list */
+/* A slow path; the arguments end with the first that is NULL. */
+PyObject *call_support(State *state, const char *function, PyObject *first, PyObject *second, PyObject *third);
+void shutting_down(void);                                    /* RuntimeError, where the module's state is gone already */
 int missing_labels(Series *self);                            /* LabelError, or AttributeError if not defined; always -1 */
-PyObject *real_number(State *state, PyObject *amount, double *value); /* a new reference to the amount as int or float; an int's value may fail */
+/* An amount as int or float, a new reference, and its value; NULL if it is no number or an int too large. */
+PyObject *real_number(State *state, PyObject *amount, double *value);
 Series *series_argument(PyObject *module, PyObject *object); /* borrowed; AttributeError if it is not a defined instrument */
 
 /* clocks.c */
@@ -180,8 +188,11 @@ typedef struct {
     Rows *rows;
 } Frozen;
 
+Rows *new_rows(Py_ssize_t room, Py_ssize_t width); /* NULL without an exception if there is no memory */
 Rows *hold_rows(Frozen *frozen);
 void release_rows(Rows *rows);
+
+/* freeze.c */
 PyObject *core_freeze(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 
 /* number.c */
@@ -193,6 +204,7 @@ PyObject *core_format_number(PyObject *module, PyObject *const *args, Py_ssize_t
 /* layout.c */
 void free_block(Block *block); /* of a series that nobody has any more */
 void retire_block(State *state, Block *block);
+void begin_rendering(State *state);
 void end_rendering(State *state);
 
 /* functions.c: what looks at one series */

@@ -192,7 +192,8 @@
     "rendering writes numbers only. The parts are given as bytes that are already escaped.\n" \
     "\n" \
     "Args:\n" \
-    "    pieces: The label block in order, as ``(text, index)``: the text, then the escaped label value with that index and a closing quote;\n" \
+    "    pieces: The label block in order, as ``(text, index)``: the text, then the escaped label value with that index and a " \
+    "closing quote;\n" \
     "        or the text alone if the index is -1. All but the first text start with a comma.\n" \
     "    split: After how many pieces a line's ``mid`` stands.\n" \
     "    lines: The lines of a row: ``(head, mid or None, number, exemplar)``, where ``number`` is the index in the row (-1: time of\n" \

@@ -1,7 +1,7 @@
 /* The Instrument type: labels(), remove(), remove_by_labels(), clear().
 
-   Promise: labels() with exact strings that are known finds its series without building anything and without running Python code. Whatever else it is given goes
-   through measurand.core.support, as in the Python twin. */
+   Promise: labels() with exact strings that are known finds its series without building anything and without running Python code.
+   Whatever else it is given goes through measurand.core.support, as in the Python twin. */
 
 #include "core.h"
 

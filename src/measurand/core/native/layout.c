@@ -1,10 +1,16 @@
 /* Layout: how the rows of one instrument become lines of text; and the label blocks of series.
 
-   Promises: the label block of a series is escaped and encoded once and then kept with the series; layouts whose label blocks are equal share it. */
+   Promises: the label block of a series is escaped and encoded once and then kept with the series; layouts whose label blocks are
+   equal share it. */
 
 #include "layout.h"
 
 #include <string.h>
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+
+#define MOST_KNOWN 10000 /* label blocks to tell apart: about as many as there are metrics */
 
 /* -- blocks that nobody needs ---------------------------------------------------------------------------------------- */
 
@@ -13,26 +19,52 @@ void free_block(Block *block)
     PyMem_Free(block);
 }
 
+static void free_retired(State *state)
+{
+    while (state->retired != NULL) {
+        Block *block = state->retired;
+        state->retired = block->of.next;
+        PyMem_Free(block);
+    }
+}
+
 /* Give up a block that a rendering without the interpreter lock may still be reading. */
 void retire_block(State *state, Block *block)
 {
-    if (block == NULL || state->renderings == 0) {
-        PyMem_Free(block);
-        return;
+    LOCK(&state->lock);
+    if (block != NULL && state->renderings > 0) {
+        block->of.next = state->retired;
+        state->retired = block;
     }
-    block->of.next = state->retired;
-    state->retired = block;
+    else {
+        PyMem_Free(block);
+    }
+    UNLOCK(&state->lock);
+}
+
+/* From here to end_rendering() no block is freed. In between no Python code runs in this thread, so that what a forked child finds
+   under way was under way in threads that it does not have. */
+void begin_rendering(State *state)
+{
+    LOCK(&state->lock);
+#ifndef _WIN32
+    if (state->process != getpid()) {
+        state->process = getpid();
+        state->renderings = 0;
+        free_retired(state);
+    }
+#endif
+    state->renderings++;
+    UNLOCK(&state->lock);
 }
 
 void end_rendering(State *state)
 {
+    LOCK(&state->lock);
     if (--state->renderings == 0) {
-        while (state->retired != NULL) {
-            Block *block = state->retired;
-            state->retired = block->of.next;
-            PyMem_Free(block);
-        }
+        free_retired(state);
     }
+    UNLOCK(&state->lock);
 }
 
 /* -- making a layout ------------------------------------------------------------------------------------------------- */
@@ -58,7 +90,8 @@ static int take_piece(PyObject *source, Piece *piece)
 static int take_line(PyObject *source, Line *line)
 {
     PyObject *head, *mid;
-    if (!PyArg_ParseTuple(source, "SOnn", &head, &mid, &line->number, &line->exemplar) || take_text(head, &line->head, &line->head_length) < 0) {
+    if (!PyArg_ParseTuple(source, "SOnn", &head, &mid, &line->number, &line->exemplar) ||
+        take_text(head, &line->head, &line->head_length) < 0) {
         return -1;
     }
     return mid == Py_None ? 0 : take_text(mid, &line->mid, &line->mid_length);
@@ -91,6 +124,9 @@ static int number_layout(State *state, PyObject *pieces, Py_ssize_t split, uint6
         *number = PyLong_AsUnsignedLongLong(known);
     }
     else if (!PyErr_Occurred()) {
+        if (PyDict_Size(state->layouts) >= MOST_KNOWN) { /* numbers are not used twice, so that all that is lost is the sharing */
+            PyDict_Clear(state->layouts);
+        }
         *number = ++state->last_layout;
         known = PyLong_FromUnsignedLongLong(*number);
         if (known != NULL) {

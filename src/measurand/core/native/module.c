@@ -82,16 +82,17 @@ static int fill_state(PyObject *module, State *state)
     state->name_set = PyUnicode_InternFromString("set");
     state->name_labels = PyUnicode_InternFromString("labels");
     state->name_since = PyUnicode_InternFromString("since");
-    return state->now == NULL || state->no_arguments == NULL || state->layouts == NULL || state->name_observe == NULL || state->name_set == NULL ||
-                   state->name_labels == NULL || state->name_since == NULL
+    return state->now == NULL || state->no_arguments == NULL || state->layouts == NULL || state->name_observe == NULL ||
+                   state->name_set == NULL || state->name_labels == NULL || state->name_since == NULL
                ? -1
                : 0;
 }
 
 /* What `from measurand.core._native import *` and measurand.core take: everything but what is the module's own. */
 static const char *const exported[] = {
-    "CounterBase", "Frozen", "GaugeBase", "HistogramBase", "Instrument", "Layout", "SummaryBase", "Timer", "children", "created", "define", "dropped",
-    "exemplars", "format_number", "freeze", "implementation", "key", "now", "payload", "read", "root", "set_payload", "spec", "write",
+    "CounterBase", "Frozen",  "GaugeBase",     "HistogramBase", "Instrument",     "Layout", "SummaryBase", "Timer",
+    "children",    "created", "define",        "dropped",       "exemplars",      "format_number", "freeze", "implementation",
+    "key",         "now",     "payload",       "read",          "root",           "set_payload", "spec", "write",
 };
 
 static int add_all(PyObject *module)
@@ -138,6 +139,10 @@ static int native_traverse(PyObject *module, visitproc visit, void *arg)
 static int native_clear(PyObject *module)
 {
     State *state = state_of_module(module);
+    if (state->spare_timer != NULL) {
+        PyObject_GC_Del(state->spare_timer);
+        state->spare_timer = NULL;
+    }
 #define CLEAR(name) Py_CLEAR(state->name);
     EACH_OBJECT(CLEAR)
     return 0;

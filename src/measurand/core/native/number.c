@@ -1,7 +1,8 @@
-/* Numbers as text, in the shortest form that reads back equal: what repr() writes, with the exponent of large numbers where Go's strconv puts it.
+/* Numbers as text, in the shortest form that reads back equal: what repr() writes, with the exponent of large numbers where Go's
+   strconv puts it.
 
-   Promise: the same bytes as format_number() of the Python twin, for every double. Numbers from 0.0001 to 2**53, which are nearly all that metrics hold, are written
-   here; the rest is left to PyOS_double_to_string. */
+   Promise: the same bytes as format_number() of the Python twin, for every double. Numbers from 0.0001 to 2**53, which are nearly
+   all that metrics hold, are written here; the rest is left to PyOS_double_to_string. */
 
 #include "core.h"
 
@@ -74,15 +75,17 @@ static Py_ssize_t whole_number(double value, char *into)
 typedef unsigned __int128 Wide;
 
 static const uint64_t powers[] = {
-    1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u, 1000000000u, 10000000000u, 100000000000u, 1000000000000u, 10000000000000u,
-    100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u, 1000000000000000000u,
+    1u, 10u, 100u, 1000u, 10000u, 100000u, 1000000u, 10000000u, 100000000u, 1000000000u, 10000000000u, 100000000000u,
+    1000000000000u, 10000000000000u, 100000000000000u, 1000000000000000u, 10000000000000000u, 100000000000000000u,
+    1000000000000000000u,
 };
 
 /* The number of the shortest decimal that reads back as the double, and how many of its digits stand behind the point.
 
-   All is exact. The double is m * 2**-shift; multiplied by a power of ten that leaves 17 or 18 digits before the point, it and the bounds of what reads back as it are still
-   less than 2**128 (m < 2**53, 10**21 < 2**70). Between the bounds there are whole numbers, as they are more than one apart. Of these are taken those that end with most
-   zeros, and of these the one next to the double; of two as near the even one. */
+   All is exact. The double is m * 2**-shift; multiplied by a power of ten that leaves 17 or 18 digits before the point, it and the
+   bounds of what reads back as it are still less than 2**128 (m < 2**53, 10**21 < 2**70). Between the bounds there are whole
+   numbers, as they are more than one apart. Of these are taken those that end with most zeros, and of these the one next to the
+   double; of two as near the even one. */
 static uint64_t shortest(double size, int *places)
 {
     uint64_t m;

@@ -1,7 +1,7 @@
 /* CounterBase and GaugeBase.
 
-   Promise: inc(), dec() and set() with a plain float or int (or nothing) allocate nothing, take no lock and look nothing up; everything that can fail has
-   happened before a cell changes. */
+   Promise: inc(), dec() and set() with a plain float or int (or nothing) allocate nothing, take no lock and look nothing up;
+   everything that can fail has happened before a cell changes. */
 
 #include "core.h"
 
@@ -174,8 +174,9 @@ static PyObject *counter_reset(PyObject *object, PyObject *unused)
 
 /* -- Gauge ----------------------------------------------------------------------------------------------------------- */
 
-/* The series to write to: where the gauge expires, the one that stands for its labels now, with its time of writing renewed. A new reference. */
-static Series *touched(Series *self)
+/* The series to write to: where the gauge expires, the one that stands for its labels now, with its time of writing renewed. A new
+   reference. */
+static Series *touch(Series *self)
 {
     Root *root = self->root;
     double now = 0.0;
@@ -187,14 +188,14 @@ static Series *touched(Series *self)
     }
     Series *series = self->key == NULL || (self->flags & ATTACHED) || self->root == NULL ? hold_series(self) : attach(self);
     if (series != NULL) {
-        series->touched = now;
+        series->own[TOUCHED] = now;
     }
     return series;
 }
 
 static int gauge_write(Series *self, double value, bool add)
 {
-    Series *series = self->root == NULL ? NULL : touched(self);
+    Series *series = self->root == NULL ? NULL : touch(self);
     if (series == NULL) {
         return self->root == NULL && !PyErr_Occurred() ? missing_labels(self) : -1;
     }

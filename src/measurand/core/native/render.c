@@ -2,12 +2,13 @@
 
    Promises: what runs with the interpreter lock is short; other threads are let in about every millisecond. In three steps:
 
-   - collect, with the lock: each row's label block (made at the first rendering) and whatever needs Python: times of creation, exemplars;
+   - collect, with the lock: each row's label block (made at the first rendering) and whatever needs Python: times of creation,
+     exemplars;
    - write the numbers, then
    - put the lines together, both without the lock where the text is long.
 
-   What the last two read belongs to the rendering or is kept from changing: it holds the rows, which are copied before a change, and the blocks, which are freed after the
-   last rendering only. */
+   What the last two read belongs to the rendering or is kept from changing: it holds the rows, which are copied before a change,
+   and the blocks, which are freed after the last rendering only. */
 
 #include "layout.h"
 
@@ -133,7 +134,8 @@ static int collect_row(Rendering *self, Py_ssize_t row)
     return 0;
 }
 
-static int collect(Rendering *self)
+/* Check the layout against the rows, and find memory. */
+static int make_room(Rendering *self)
 {
     const Layout *layout = self->layout;
     const Rows *rows = self->rows;
@@ -157,9 +159,13 @@ static int collect(Rendering *self)
         PyErr_NoMemory();
         return -1;
     }
-    if (collect_exemplars(self) < 0) {
-        return -1;
-    }
+    return 0;
+}
+
+static int collect_rows(Rendering *self)
+{
+    const Layout *layout = self->layout;
+    const Rows *rows = self->rows;
     Slice slice = {system_monotonic(), 0};
     for (Py_ssize_t row = 0; row < rows->count; row++) {
         if (row + 2 * AHEAD < rows->count) {
@@ -271,6 +277,17 @@ static PyObject *write_text(Rendering *self)
     return text;
 }
 
+static PyObject *render(Rendering *self)
+{
+    if (make_room(self) < 0 || collect_exemplars(self) < 0) {
+        return NULL;
+    }
+    begin_rendering(self->state);
+    PyObject *text = collect_rows(self) < 0 ? NULL : write_text(self);
+    end_rendering(self->state);
+    return text;
+}
+
 static void release(Rendering *self)
 {
     size_t places = (size_t)self->rows->count * (size_t)self->layout->line_count;
@@ -283,7 +300,6 @@ static void release(Rendering *self)
     free(self->numbers);
     buffer_free(&self->scratch);
     release_rows(self->rows);
-    end_rendering(self->state);
 }
 
 static const Signature render_signature = {"Layout.render", 1, 1, 2, {"frozen", "exemplar"}};
@@ -305,8 +321,7 @@ PyObject *layout_render(PyObject *object, PyObject *const *args, Py_ssize_t narg
         .rows = hold_rows((Frozen *)given[0]),
         .exemplar = given[1] == NULL || given[1] == Py_None ? NULL : given[1],
     };
-    state->renderings++;
-    PyObject *text = collect(&rendering) < 0 ? NULL : write_text(&rendering);
+    PyObject *text = render(&rendering);
     release(&rendering);
     return text;
 }

@@ -1,7 +1,7 @@
 /* gauge.replace(): all series of a gauge exchanged in one step.
 
-   Promise: everything that can fail or run Python code happens first; then cells are set and the table is swapped without an interruption; what the old table held is
-   released last. */
+   Promise: everything that can fail or run Python code happens first; then cells are set and the table is swapped without an
+   interruption; what the old table held is released last. */
 
 #include "core.h"
 
@@ -135,7 +135,9 @@ static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
         if (series->cells != NULL) {
             cell_write(series->cells, row->value);
         }
-        series->touched = now;
+        if (root->expires) {
+            series->own[TOUCHED] = now;
+        }
         series->flags |= ATTACHED;
     }
     root->table = new->table;

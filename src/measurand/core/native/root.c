@@ -1,7 +1,7 @@
 /* What all series of one instrument share: its specification in C, its limit, its table.
 
-   Promises: what a call needs to know of the specification is read once, here, and checked against what the recording functions rely on; two roots never
-   share anything. */
+   Promises: what a call needs to know of the specification is read once, here, and checked against what the recording functions
+   rely on; two roots never share anything. */
 
 #include "core.h"
 

@@ -1,7 +1,7 @@
 /* How instruments and their series come and go: define(), creation under the limit, removal.
 
-   Promises: two threads, or a call and its own re-entry, that ask for the same labels get the same series; the limit on series is exact, because the last
-   check and the insertion have no Python code between them. */
+   Promises: two threads, or a call and its own re-entry, that ask for the same labels get the same series; the limit on series is
+   exact, because the last check and the insertion have no Python code between them. */
 
 #include "core.h"
 
@@ -9,18 +9,16 @@
 
 /* -- making series --------------------------------------------------------------------------------------------------- */
 
-/* Zeroed cells for one series; NULL if there are none to have, or with MemoryError set. */
-static double *new_cells(Series *self, Py_ssize_t width)
+/* Where a series of this root has its cells, zeroed: in memory apart, in itself, or nowhere (NULL). -1 with MemoryError set. */
+static int find_cells(Series *self, const Root *root, double **cells)
 {
-    if ((size_t)width <= sizeof self->own / sizeof *self->own) {
-        memset(self->own, 0, sizeof self->own);
-        return width == 0 ? NULL : self->own;
-    }
-    double *cells = PyMem_Calloc((size_t)width, sizeof(double));
-    if (cells == NULL) {
+    Py_ssize_t own = root->expires ? 1 : 2;
+    *cells = root->width == 0 ? NULL : root->width <= own ? self->own : PyMem_Calloc((size_t)root->width, sizeof(double));
+    if (*cells == NULL && root->width > 0) {
         PyErr_NoMemory();
+        return -1;
     }
-    return cells;
+    return 0;
 }
 
 static uint32_t guard_of(const Root *root)
@@ -31,8 +29,8 @@ static uint32_t guard_of(const Root *root)
 Series *new_series(Root *root, PyObject *key)
 {
     State *state = root->state;
-    if (root->instrument == NULL) {
-        PyErr_SetString(PyExc_ReferenceError, "the instrument is being destroyed");
+    if (root->instrument == NULL || state->no_arguments == NULL) {
+        shutting_down();
         return NULL;
     }
     PyTypeObject *type = Py_TYPE(root->instrument);
@@ -47,17 +45,15 @@ Series *new_series(Root *root, PyObject *key)
         Py_DECREF(object);
         return NULL;
     }
-    if (wall(state, &self->created) < 0 || monotonic(state, &self->touched) < 0) {
+    if (wall(state, &self->created) < 0 || monotonic(state, &self->own[TOUCHED]) < 0 || find_cells(self, root, &self->cells) < 0) {
         Py_DECREF(object);
         return NULL;
     }
     self->root = hold_root(root);
     self->key = Py_NewRef(key);
     self->flags |= guard_of(root);
-    self->cells = new_cells(self, root->width);
-    if (self->cells == NULL && root->width > 0) {
-        Py_DECREF(object);
-        return NULL;
+    if (!root->expires) {
+        self->own[TOUCHED] = 0.0;
     }
     if (root->adopt != NULL) {
         PyObject *result = PyObject_CallFunctionObjArgs(root->adopt, object, NULL);
@@ -291,30 +287,23 @@ PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
         PyErr_SetString(PyExc_TypeError, "a series of an instrument cannot be defined as an instrument");
         return NULL;
     }
-    double created, touched;
+    double created, touched, *cells = NULL;
     Root *root = new_root(state, given[0], given[1]);
-    if (root == NULL || wall(state, &created) < 0 || monotonic(state, &touched) < 0) {
+    if (root == NULL || wall(state, &created) < 0 || monotonic(state, &touched) < 0 ||
+        (root->labels == 0 && find_cells(self, root, &cells) < 0)) {
         release_root(root);
         return NULL;
-    }
-    double fresh[2] = {0.0, 0.0}, *cells = NULL;
-    if (root->labels == 0 && (size_t)root->width > sizeof self->own / sizeof *self->own) {
-        cells = PyMem_Calloc((size_t)root->width, sizeof(double));
-        if (cells == NULL) {
-            release_root(root);
-            return PyErr_NoMemory();
-        }
     }
     /* Nothing below runs Python code before all is in place. */
     Root *old_root = self->root;
     double *old_cells = self->cells;
     PyObject *payload = self->payload, *exemplars = self->exemplars;
-    memcpy(self->own, fresh, sizeof fresh);
     self->root = root;
-    self->cells = root->labels > 0 || root->width == 0 ? NULL : cells == NULL ? self->own : cells;
+    self->cells = cells;
+    self->own[0] = 0.0;
+    self->own[TOUCHED] = root->expires ? touched : 0.0;
     self->payload = self->exemplars = NULL;
     self->created = created;
-    self->touched = touched;
     self->flags = (self->flags & PATCHED) | guard_of(root);
     retire_block(state, self->block);
     self->block = NULL;

@@ -1,8 +1,8 @@
 /* What a Python subclass of an instrument gets of its own: our methods, once more.
 
-   Why: an interpreter calls a C method without detours only on objects of the very class that owns the method (CPython 3.11 to 3.13 specialise for that class alone),
-   and what users have are instances of subclasses. So each subclass is given methods of its own, made of the same definitions, wherever it would have inherited ours;
-   a method that a class in between defines stays what it is. */
+   Why: an interpreter calls a C method without detours only on objects of the very class that owns the method (CPython 3.11 to 3.13
+   specialise for that class alone), and what users have are instances of subclasses. So each subclass is given methods of its own,
+   made of the same definitions, wherever it would have inherited ours; a method that a class in between defines stays what it is. */
 
 #include "core.h"
 

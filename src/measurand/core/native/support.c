@@ -20,10 +20,12 @@ static void too_many(const Signature *signature, Py_ssize_t given)
     given += signature->self;
     const char *verb = given == 1 ? "was" : "were";
     if (least < most) {
-        PyErr_Format(PyExc_TypeError, "%s() takes from %d to %d positional arguments but %zd %s given", signature->function, least, most, given, verb);
+        PyErr_Format(PyExc_TypeError, "%s() takes from %d to %d positional arguments but %zd %s given", signature->function, least, most,
+                     given, verb);
     }
     else {
-        PyErr_Format(PyExc_TypeError, "%s() takes %d positional argument%s but %zd %s given", signature->function, most, most == 1 ? "" : "s", given, verb);
+        PyErr_Format(PyExc_TypeError, "%s() takes %d positional argument%s but %zd %s given", signature->function, most,
+                     most == 1 ? "" : "s", given, verb);
     }
 }
 
@@ -75,8 +77,17 @@ int take_arguments(const Signature *signature, PyObject *const *args, Py_ssize_t
     return 0;
 }
 
+void shutting_down(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "measurand's core is being unloaded");
+}
+
 PyObject *call_support(State *state, const char *function, PyObject *first, PyObject *second, PyObject *third)
 {
+    if (state->support == NULL) {
+        shutting_down();
+        return NULL;
+    }
     PyObject *callable = PyObject_GetAttrString(state->support, function);
     if (callable == NULL) {
         return NULL;

@@ -103,8 +103,8 @@ int table_reserve(Table *table)
     if (table->used < table->room) {
         return 0;
     }
-    /* Room for half as many again as live here, so that a table whose series come and go is swept, not enlarged. */
-    size_t room = (size_t)table->live + table->live / 2 + 4, slots = 8, size = entry_size(table->labels);
+    /* Room for a part more than live here, so that a table whose series come and go is swept, not enlarged. */
+    size_t room = (size_t)table->live + table->live / 4 + 4, slots = 8, size = entry_size(table->labels);
     if (room > MOST || room > PY_SSIZE_T_MAX / size) {
         return -1;
     }

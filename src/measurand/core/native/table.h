@@ -1,8 +1,8 @@
 /* The label table: a root's series by label values, in the order of their creation.
 
-   Hashed on the argument strings themselves, so that a look-up builds nothing. Nothing here runs Python code, except where a comment says so;
-   all strings are exact `str` objects. An index of positions (open addressing, linear probing) leads to entries that stand in order of insertion.
-   A removed entry leaves a gap, and its slot a mark, until the table grows or is rebuilt. */
+   Hashed on the argument strings themselves, so that a look-up builds nothing. Nothing here runs Python code, except where a
+   comment says so; all strings are exact `str` objects. An index of positions (open addressing, linear probing) leads to entries
+   that stand in order of insertion. A removed entry leaves a gap, and its slot a mark, until the table grows or is rebuilt. */
 
 #ifndef MEASURAND_TABLE_H
 #define MEASURAND_TABLE_H

@@ -1,8 +1,8 @@
 /* Timer: what time() returns.
 
-   Promises: a duration is never negative; it is recorded by the method that the metric has at that moment. The C function of observe() or set() is called directly while
-   the metric's class still has ours and nobody assigned another to the metric itself; a method put straight into the metric's `__dict__` is the one thing that
-   goes unnoticed. */
+   Promises: a duration is never negative; it is recorded by the method that the metric has at that moment. The C function of
+   observe() or set() is called directly while the metric's class still has ours and nobody assigned another to the metric itself; a
+   method put straight into the metric's `__dict__` is the one thing that goes unnoticed. */
 
 #include "core.h"
 
@@ -38,8 +38,31 @@ static void timer_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     timer_clear(object);
+#ifndef Py_GIL_DISABLED
+    State *state = ((Timer *)object)->state;
+    if (state != NULL && type == state->timer_type && state->spare_timer == NULL) {
+        state->spare_timer = object;
+        Py_DECREF(type);
+        return;
+    }
+#endif
     PyObject_GC_Del(object); /* what tp_free is, in subclasses too */
     Py_DECREF(type);
+}
+
+/* Memory for a timer: that of the last one, if it is gone. */
+static Timer *make_timer(State *state)
+{
+    PyObject *spare = state->spare_timer;
+    if (UNLIKELY(state->timer_type == NULL)) {
+        shutting_down();
+        return NULL;
+    }
+    if (spare == NULL) {
+        return PyObject_GC_New(Timer, state->timer_type);
+    }
+    state->spare_timer = NULL;
+    return (Timer *)PyObject_Init(spare, state->timer_type);
 }
 
 /* -- choosing the recording function --------------------------------------------------------------------------------- */
@@ -87,7 +110,8 @@ static inline int is_ours(State *state, Series *series, Recorder recorder)
     if (recorder == BY_NAME || (series->flags & PATCHED) || series->root == NULL || series->root->record == NULL) {
         return 0;
     }
-    PyObject *method = PyObject_GetAttr((PyObject *)Py_TYPE((PyObject *)series), recorder == GAUGE_SET ? state->name_set : state->name_observe);
+    PyObject *name = recorder == GAUGE_SET ? state->name_set : state->name_observe;
+    PyObject *method = PyObject_GetAttr((PyObject *)Py_TYPE((PyObject *)series), name);
     if (method == NULL) {
         return -1;
     }
@@ -106,7 +130,7 @@ static int record_by_name(PyObject *series, PyObject *method, double seconds)
 
 static int record(Timer *self, double seconds)
 {
-    PyObject *object = Py_NewRef(self->series), *method = Py_NewRef(self->method);
+    PyObject *object = Py_NewRef(self->series);
     Series *series = (Series *)object;
     Recorder recorder = self->recorder;
     int status = is_ours(self->state, series, recorder);
@@ -116,9 +140,10 @@ static int record(Timer *self, double seconds)
                                                : gauge_set(series, seconds);
     }
     else if (status == 0) {
+        PyObject *method = Py_NewRef(self->method);
         status = record_by_name(object, method, seconds);
+        Py_DECREF(method);
     }
-    Py_DECREF(method);
     Py_DECREF(object);
     return status;
 }
@@ -142,7 +167,7 @@ PyObject *new_timer(Series *series, Recorder recorder)
         return undefined_instrument((PyObject *)series);
     }
     State *state = series->root->state;
-    Timer *self = PyObject_GC_New(Timer, state->timer_type);
+    Timer *self = make_timer(state);
     if (self == NULL) {
         return NULL;
     }
