@@ -70,7 +70,10 @@ def serving(registry: Any, **settings: Any) -> Iterator[int]:
     try:
         yield server.server_port
     finally:
-        server.shutdown()
+        stopping = threading.Thread(target=server.shutdown)
+        stopping.start()
+        socket.create_connection(server.server_address[:2]).close()  # it looks up twice a second, or when somebody comes
+        stopping.join(10)
         server.server_close()
         thread.join(10)
         wait_until(lambda: not connections())
