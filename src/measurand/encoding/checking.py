@@ -13,8 +13,7 @@ from math import inf, isfinite, isinf, isnan
 from typing import Any, NamedTuple
 
 from measurand.core import Exemplar, format_number
-from measurand.core.support import text
-from measurand.encoding.lines import Report, sample_prefix
+from measurand.encoding.lines import Report, label_text, sample_prefix
 from measurand.metrics.families import METRIC_TYPES
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import Family
@@ -102,6 +101,9 @@ def arranged(family: Family, scheme: str, report: Report, *, strict: bool) -> Ro
             row = _row(sample, suffix or "", scheme, strict)
             if strict and suffix is not None:
                 _check_number(family, row)
+        except _Invalid as error:
+            report(family.name, "invalid", hint=f": {error}")
+            continue
         except Exception as error:  # noqa: BLE001 - somebody else's objects
             report(family.name, "invalid", error)
             continue
@@ -126,7 +128,7 @@ def arranged(family: Family, scheme: str, report: Report, *, strict: bool) -> Ro
 
 
 def _row(sample: Sample, suffix: str, scheme: str, strict: bool) -> Row:
-    labels = {name: text(value) for name, value in sample.labels.items()}
+    labels = {name: label_text(value) for name, value in sample.labels.items()}
     if suffix == "_bucket":
         bound = float(labels["le"])
         if isnan(bound):
@@ -168,7 +170,7 @@ def _checked(family: Family, group: list[Row], scheme: str, report: Report, stri
         if strict and any(first.moment != second.moment for first, second in pairwise(group)):
             raise _Invalid(f"the samples of {group[0].prefix}have different timestamps")
     except _Invalid as error:
-        report(family.name, "invalid", error)
+        report(family.name, "invalid", hint=f": {error}")
         return ()
     return group
 

@@ -19,12 +19,13 @@ from measurand.metrics.definition import Definition
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import CellFamily, Family
 
-__all__ = ["Report", "cell_lines", "exemplar_text", "is_cells", "sample_prefix"]
+__all__ = ["Line", "Report", "cell_lines", "exemplar_text", "is_cells", "label_text", "sample_prefix"]
 
 Report = Callable[..., Any]
 """Told a family's name, a reason, and the error if there is one, when something of it had to be left out."""
 
 Line = tuple[str, tuple[str, str] | None, int, int]
+"""See ``CellFamily.lines()``."""
 
 _layouts: WeakKeyDictionary[Definition, dict[tuple[object, ...], Layout]] = WeakKeyDictionary()
 
@@ -89,7 +90,7 @@ def sample_prefix(sample: Sample, scheme: str) -> str:
         ValueError: It has no name, or one of its label names is empty, reserved, or the same as another one when escaped.
     """
     labels = sample.labels
-    pairs = [(escape_name(name, scheme, label=True), name, text(value)) for name, value in sorted(labels.items())]
+    pairs = [(escape_name(name, scheme, label=True), name, label_text(value)) for name, value in sorted(labels.items())]
     reserved = any(not name or name.startswith("__") for _, name, _ in pairs)
     if reserved or not sample.name or len({shown for shown, _, _ in pairs}) < len(pairs):
         raise ValueError(f"the name {sample.name!r} or its labels {dict(labels)} are not valid")
@@ -98,6 +99,11 @@ def sample_prefix(sample: Sample, scheme: str) -> str:
     if is_quoted(sample.name, scheme):
         return f"{{{name},{block}}} " if block else f"{{{name}}} "
     return f"{name}{{{block}}} " if block else f"{name} "
+
+
+def label_text(value: object) -> str:
+    """A ready sample's label value as text; of a string that is more than a string, such as an enumeration's member, the string."""
+    return text(str.__str__(value) if isinstance(value, str) else value)
 
 
 def exemplar_text(exemplar: Exemplar, scheme: str) -> str:
