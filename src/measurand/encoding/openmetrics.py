@@ -13,7 +13,7 @@ from measurand.core.support import text as encodable
 from measurand.encoding import text
 from measurand.encoding.checking import Row, arranged, check_family
 from measurand.encoding.escaping import DOTS, UNDERSCORES, VALUES, escape_help, escape_name
-from measurand.encoding.lines import Report, cell_lines, exemplar_text, is_cells
+from measurand.encoding.lines import Line, Report, cell_lines, exemplar_text, is_cells
 from measurand.metrics.collecting import Gathering, gather
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.names import SUFFIXES, is_classic_metric
@@ -53,7 +53,7 @@ def encode(gathering: Gathering, escaping: str = UNDERSCORES) -> bytes:
             report(family.name, "duplicate")
             return b""
         if isinstance(family, CellFamily) and is_cells(family, escaping):
-            lines = cell_lines(family, escaping, family.lines(), lambda exemplar: exemplar_text(exemplar, escaping).encode())
+            lines = cell_lines(family, escaping, _allowed(family), lambda exemplar: exemplar_text(exemplar, escaping).encode())
             if family.type == "gauge" or not any(mark in lines for mark in _UNFIT):
                 claimed.update(names)
                 return _header(family, escaping).encode() + lines
@@ -66,6 +66,13 @@ def encode(gathering: Gathering, escaping: str = UNDERSCORES) -> bytes:
         return "".join([*written, *_strays(family, rows.strays, escaping, report, claimed)]).encode()
 
     return text.write(gathering, one) + b"# EOF\n"
+
+
+def _allowed(family: CellFamily) -> list[Line]:
+    """The lines of a row; a histogram that has no sum, because it has negative bounds, has no count either."""
+    lines = family.lines()
+    without_sum = family.type == "histogram" and all(line[0] != "_sum" for line in lines)
+    return [line for line in lines if line[0] != "_count"] if without_sum else lines
 
 
 def _strays(family: Family, rows: list[Row], escaping: str, report: Report, claimed: set[str]) -> Iterator[str]:
