@@ -128,3 +128,9 @@ def test_a_missing_file_is_named_and_nothing_listens(registry: CollectorRegistry
 def test_a_key_of_another_certificate_is_refused(registry: CollectorRegistry, certificates: Certificates) -> None:
     with pytest.raises(ssl.SSLError):
         start_http_server(0, registry=registry, certfile=str(certificates.certificate), keyfile=str(certificates.client_key))
+
+
+@pytest.mark.parametrize("half", [{"certfile": "cert.pem"}, {"keyfile": "key.pem"}], ids=["certificate", "key"])
+def test_half_a_certificate_is_refused_rather_than_served_in_the_clear(half: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="certfile and keyfile"):
+        start_http_server(0, **half)

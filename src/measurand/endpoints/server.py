@@ -115,7 +115,10 @@ def start_wsgi_server(
 
     Raises:
         OSError: The address cannot be bound, or a certificate file cannot be read.
+        ValueError: Only one of ``certfile`` and ``keyfile`` is given.
     """
+    if bool(certfile) != bool(keyfile):
+        raise ValueError("certfile and keyfile must be given together: with only one of them the server could not speak TLS")
     family, _, _, _, sockaddr = getaddrinfo(addr, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0]
     base: type[ThreadingWSGIServer] = ThreadingWSGIServer
     content: dict[str, Any] = {"address_family": family}
