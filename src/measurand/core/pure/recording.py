@@ -97,8 +97,12 @@ class GaugeBase(Instrument):
             support.not_additive(spec, method)
         if type(amount) not in _NUMBERS:
             amount = support.real(amount)
-        series = self if spec.expire_after is None else _touch(self)
         amount *= sign
+        series = self
+        if spec.expire_after is not None:
+            if self._cells:
+                amount = float(amount)  # first, as an int may be too large
+            series = _touch(self)
         try:
             if _exclusive is None:
                 series._cells[0] += amount
