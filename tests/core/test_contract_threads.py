@@ -189,6 +189,43 @@ def test_tables_can_be_read_while_threads_add_and_remove_series(make: Kit, switc
     assert make.rows(metric) == {}
 
 
+def test_long_texts_are_right_whatever_other_threads_do_meanwhile(make: Kit, switching: None) -> None:
+    core, metric = make.core, make.counter("a", max_series=None)
+
+    def fill() -> None:
+        for number in range(1500):
+            core.write(metric.labels(number), 0, number)
+
+    fill()
+    frozen, changing, layouts, expected = core.freeze(metric), core.freeze(metric), [], []
+    for name in "mn":
+        layouts.append(core.Layout([(b'a="', 0), (f',b="{name}"'.encode(), -1)], 2, [(name.encode(), None, 0, -1)]))
+        expected.append([f'{name}{{a="{number}",b="{name}"}} {core.format_number(float(number))}' for number in range(1500)])
+    numbers = itertools.count()
+
+    def rewrite() -> None:
+        assert layouts[1].render(frozen).decode().splitlines() == expected[1]
+
+    def change() -> None:
+        number = next(numbers)
+        changing.put(0, number)
+        metric.remove(number % 1500)
+        if number % 50 == 0:
+            metric.clear()
+            core.define(metric, core.spec(metric))
+            fill()
+            copy = core.freeze(metric)
+            copy.drop(list(range(0, 1500, 2)))
+            assert layouts[0].render(copy).decode().splitlines() == expected[0][1::2]
+
+    with in_background(rewrite, change):
+        for _ in for_a_while():
+            assert layouts[0].render(frozen).decode().splitlines() == expected[0]
+            first, *others = layouts[0].render(changing).decode().splitlines()
+            assert first.startswith('m{a="0",b="m"} ')
+            assert others == expected[0][1:]
+
+
 def test_a_series_that_expires_under_threads_is_not_lost_to_those_who_kept_it(make: Kit, switching: None, still_clock: StillClock) -> None:
     gauge = make.gauge("a", expire_after=10.0)
     kept = gauge.labels("x")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, nan
 from types import ModuleType
 from typing import Any
@@ -265,7 +266,7 @@ def test_two_layouts_take_turns_on_the_same_series(make: Kit) -> None:
 
 def reference(pieces: Sequence[Piece], split: int, lines: Sequence[Line], rows: Sequence[tuple[Any, Any]], born: Sequence[float]) -> str:
     """The same text, written as plainly as can be."""
-    text = ""
+    text = []
     for (labels, cells), stamp in zip(rows, born, strict=True):
         for head, mid, number, _ in lines:
             block = ""
@@ -282,8 +283,9 @@ def reference(pieces: Sequence[Piece], split: int, lines: Sequence[Line], rows: 
                             part += {"\\": "\\\\", "\n": "\\n", '"': '\\"'}.get(character, character)
                         part += '"'
                     block += part
-            text += head.decode() + (f"{{{block}}}" if block else "") + " " + floatToGoString(stamp if number < 0 else cells[number]) + "\n"
-    return text
+            shown = floatToGoString(stamp if number < 0 else cells[number])
+            text.append(f"{head.decode()}{{{block}}} {shown}\n" if block else f"{head.decode()} {shown}\n")
+    return "".join(text)
 
 
 @st.composite
@@ -328,6 +330,28 @@ def test_any_layout_of_any_labels_is_what_plain_code_writes_at_the_first_renderi
         frozen.put(0, changed)
         frozen.drop([1])
         assert made.render(frozen).decode() == reference(pieces, split, lines, frozen.rows(), frozen.created())
+
+
+@pytest.mark.parametrize("numbers", ["counts", "decimals", "all"])
+def test_a_long_text_is_written_like_a_short_one(make: Kit, numbers: str) -> None:
+    """The C twin writes it in steps, and some of them without the interpreter lock."""
+    at_random = random.Random(1)
+    draw: dict[str, Callable[[], float]] = {
+        "counts": lambda: float(at_random.randrange(10 ** at_random.randrange(1, 16))),
+        "decimals": lambda: at_random.randrange(10**6) / 10 ** at_random.randrange(6),
+        "all": lambda: struct.unpack("<d", at_random.randbytes(8))[0],
+    }
+    metric = make.other("a", "b", width=2, max_series=None)
+    for number in range(2500):
+        series = metric.labels(number, f'hostile "\\\n {number % 7}')
+        make.core.write(series, 0, draw[numbers]())
+        make.core.write(series, 1, draw[numbers]())
+    pieces: list[Piece] = [(b'b="', 1), (b',a="', 0)]
+    lines: list[Line] = [(b"m_sum", None, 1, -1), (b"m", b'le="1"', 0, -1), (b"m_created", None, -1, -1)]
+    frozen, layout = make.core.freeze(metric), make.core.Layout(pieces, 1, lines)
+    expected = reference(pieces, 1, lines, frozen.rows(), frozen.created())
+    assert layout.render(frozen).decode() == expected
+    assert layout.render(frozen).decode() == expected
 
 
 @given(
