@@ -89,12 +89,6 @@ struct Root {
 
 /* -- an instrument or one of its series ------------------------------------------------------------------------------ */
 
-enum {
-    ATTACHED = 1, /* stands in its root's table */
-    GUARDED = 2,  /* writing takes more than writing: the gauge expires, or refuses to add */
-    PATCHED = 4,  /* observe or set was assigned on the object itself */
-};
-
 #define TOUCHED 1
 
 struct Series {
@@ -104,7 +98,9 @@ struct Series {
     Root *root;
     PyObject *key; /* a child's label values; NULL for a root */
     Block *block;
-    uint32_t flags;
+    bool attached; /* stands in its root's table */
+    bool guarded;  /* writing takes more than writing: the gauge expires, or refuses to add */
+    bool patched;  /* observe or set was assigned on the object itself */
     double created;
     PyObject *payload;   /* NULL for None */
     PyObject *exemplars; /* dict, or NULL */

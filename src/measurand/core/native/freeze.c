@@ -57,7 +57,7 @@ static void copy_table(Root *root, double limit, Rows *rows, Series **gone, Py_s
         if (series == NULL) {
             continue;
         }
-        if (root->expires && series->own[TOUCHED] < limit) {
+        if (root->expires && cell_read(&series->own[TOUCHED]) < limit) {
             gone[(*went)++] = expire(root, series, entry);
         }
         else {
@@ -104,7 +104,7 @@ static Rows *copy_unlabelled(Series *self, Root *root, double now)
     if (rows == NULL) {
         return NULL;
     }
-    if (root->expires && now - self->own[TOUCHED] > root->expire_after) {
+    if (root->expires && now - cell_read(&self->own[TOUCHED]) > root->expire_after) {
         if (self->cells != NULL) {
             cell_write(self->cells, 0.0);
         }

@@ -53,7 +53,7 @@ static int instrument_setattro(PyObject *object, PyObject *name, PyObject *value
 {
     if (PyUnicode_Check(name) &&
         (PyUnicode_CompareWithASCIIString(name, "observe") == 0 || PyUnicode_CompareWithASCIIString(name, "set") == 0)) {
-        ((Series *)object)->flags |= PATCHED;
+        ((Series *)object)->patched = true;
     }
     return PyObject_GenericSetAttr(object, name, value);
 }

@@ -21,6 +21,28 @@ int attach_payload(Series *self, PyObject *value)
     return 0;
 }
 
+/* The series' dictionary of exemplars, made if need be: a new reference. Making it may run Python code. */
+static PyObject *known_exemplars(Series *self)
+{
+    PyObject *fresh = self->exemplars == NULL ? PyDict_New() : NULL;
+    if (fresh == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (self->root == NULL) {
+        Py_XDECREF(fresh);
+        return undefined_instrument((PyObject *)self);
+    }
+    LOCK(&self->root->lock);
+    if (self->exemplars == NULL) {
+        self->exemplars = fresh;
+        fresh = NULL;
+    }
+    PyObject *known = Py_XNewRef(self->exemplars);
+    UNLOCK(&self->root->lock);
+    Py_XDECREF(fresh);
+    return known;
+}
+
 /* Check an exemplar and keep it for a cell. */
 int keep_exemplar(Series *self, PyObject *labels, double value, Py_ssize_t cell)
 {
@@ -36,18 +58,9 @@ int keep_exemplar(Series *self, PyObject *labels, double value, Py_ssize_t cell)
     if (number != NULL && position != NULL) {
         exemplar = call_support(self->root->state, "exemplar", labels, number, NULL);
     }
-    if (exemplar != NULL && self->exemplars == NULL) {
-        PyObject *fresh = PyDict_New();
-        if (self->exemplars == NULL) {
-            self->exemplars = fresh;
-        }
-        else {
-            Py_XDECREF(fresh);
-        }
-    }
-    if (exemplar != NULL && self->exemplars != NULL) {
-        known = Py_NewRef(self->exemplars);
-        status = PyDict_SetItem(known, position, exemplar);
+    if (exemplar != NULL) {
+        known = known_exemplars(self);
+        status = known == NULL ? -1 : PyDict_SetItem(known, position, exemplar);
     }
     Py_XDECREF(known);
     Py_XDECREF(exemplar);
@@ -186,9 +199,9 @@ static Series *touch(Series *self)
     if (monotonic(root->state, &now) < 0) {
         return NULL;
     }
-    Series *series = self->key == NULL || (self->flags & ATTACHED) || self->root == NULL ? hold_series(self) : attach(self);
+    Series *series = self->key == NULL || self->attached || self->root == NULL ? hold_series(self) : attach(self);
     if (series != NULL) {
-        series->own[TOUCHED] = now;
+        cell_write(&series->own[TOUCHED], now);
     }
     return series;
 }
@@ -257,7 +270,7 @@ static NOINLINE PyObject *gauge_add_any(Series *self, PyObject *const *args, Py_
 static inline PyObject *gauge_add(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names, bool down)
 {
     Series *self = (Series *)object;
-    if (LIKELY(names == NULL && self->cells != NULL && !(self->flags & GUARDED))) {
+    if (LIKELY(names == NULL && self->cells != NULL && !self->guarded)) {
         double value = 1.0;
         int plain = nargs == 0 ? 1 : nargs == 1 ? plain_number(args[0], &value) : 0;
         if (LIKELY(plain > 0)) {
@@ -283,7 +296,7 @@ static PyObject *gauge_dec(PyObject *object, PyObject *const *args, Py_ssize_t n
 
 int gauge_set(Series *self, double value)
 {
-    if (LIKELY(self->cells != NULL && !(self->flags & GUARDED))) {
+    if (LIKELY(self->cells != NULL && !self->guarded)) {
         cell_write(self->cells, value);
         return 0;
     }

@@ -136,9 +136,9 @@ static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
             cell_write(series->cells, row->value);
         }
         if (root->expires) {
-            series->own[TOUCHED] = now;
+            cell_write(&series->own[TOUCHED], now);
         }
-        series->flags |= ATTACHED;
+        series->attached = true;
     }
     root->table = new->table;
     root->overflow = overflow;

@@ -21,9 +21,9 @@ static int find_cells(Series *self, const Root *root, double **cells)
     return 0;
 }
 
-static uint32_t guard_of(const Root *root)
+static bool is_guarded(const Root *root)
 {
-    return root->expires || !root->additive ? GUARDED : 0;
+    return root->expires || !root->additive;
 }
 
 Series *new_series(Root *root, PyObject *key)
@@ -51,7 +51,7 @@ Series *new_series(Root *root, PyObject *key)
     }
     self->root = hold_root(root);
     self->key = Py_NewRef(key);
-    self->flags |= guard_of(root);
+    self->guarded = is_guarded(root);
     if (!root->expires) {
         self->own[TOUCHED] = 0.0;
     }
@@ -107,7 +107,7 @@ static bool is_overflow(Root *root, uint64_t hash, PyObject *const *values)
 static void put_series(Root *root, uint64_t hash, PyObject *const *values, Series *series)
 {
     table_insert(&root->table, hash, values, hold_series(series));
-    series->flags |= ATTACHED;
+    series->attached = true;
     if (is_overflow(root, hash, values)) {
         root->overflow = series;
     }
@@ -181,7 +181,7 @@ Series *drop_series(Root *root, uint64_t hash, PyObject *const *values)
 {
     Series *series = table_remove(&root->table, hash, values);
     if (series != NULL) {
-        series->flags &= ~(uint32_t)ATTACHED;
+        series->attached = false;
         if (series == root->overflow) {
             root->overflow = NULL;
         }
@@ -245,7 +245,7 @@ Table take_table(Root *root)
     for (uint32_t i = 0; i < table.used; i++) {
         Series *series = table_entry(&table, i)->series;
         if (series != NULL) {
-            series->flags &= ~(uint32_t)ATTACHED;
+            series->attached = false;
         }
     }
     root->overflow = NULL;
@@ -304,7 +304,7 @@ PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     self->own[TOUCHED] = root->expires ? touched : 0.0;
     self->payload = self->exemplars = NULL;
     self->created = created;
-    self->flags = (self->flags & PATCHED) | guard_of(root);
+    self->guarded = is_guarded(root);
     retire_block(state, self->block);
     self->block = NULL;
     if (old_cells != self->own) {

@@ -107,7 +107,7 @@ int take_recorder(Root *root)
 /* Whether the metric's class still has our method; -1 with an exception set. */
 static inline int is_ours(State *state, Series *series, Recorder recorder)
 {
-    if (recorder == BY_NAME || (series->flags & PATCHED) || series->root == NULL || series->root->record == NULL) {
+    if (recorder == BY_NAME || series->patched || series->root == NULL || series->root->record == NULL) {
         return 0;
     }
     PyObject *name = recorder == GAUGE_SET ? state->name_set : state->name_observe;
