@@ -85,6 +85,7 @@ def _strays(family: Family, rows: list[Row], escaping: str, report: Report, clai
             report(family.name, "duplicate")
             continue
         claimed.add(name)
+        yield f"# TYPE {name} unknown\n"
         for row in others:
             yield _line(family, row, escaping)
 

@@ -21,7 +21,7 @@ from measurand.metrics.names import SUFFIXES, underscored
 from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry, families_of
 from measurand.metrics.relay import Relay
 from measurand.metrics.sample import Sample
-from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, restricted
+from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, name_of, restricted
 
 __all__ = ["DEADLINE", "Failures", "Gathering", "gather", "is_quick"]
 
@@ -249,6 +249,10 @@ def _distinct(families: list[Family], failures: Failures) -> list[Family]:
     if all(isinstance(family, CellFamily) for family in families):
         return families  # the registry saw to it
     for family in families:
+        if not isinstance(family.name, str) or not isinstance(family.type, str):
+            label = family.name if isinstance(family.name, str) else ascii(family.name)
+            failures.add(label, "invalid", hint=f": {family.name!a} of type {family.type!a} is no family")
+            continue
         names = _series_names(family)
         rival = next((owner_of[name] for name in names if owner_of.get(name, family.name) != family.name), None)
         first = found.get(family.name if rival is None else rival)
@@ -271,7 +275,7 @@ def _series_names(family: Family) -> list[str]:
         names = family.definition.series_names(SUFFIXES)
     else:
         shown = {"counter": "_total", "info": "_info"}.get(family.type, "")
-        names = list({family.name, family.name + shown, *(sample.name for sample in family.content)})
+        names = list({family.name, family.name + shown, *filter(None, map(name_of, family.content))})
     return [*names, *(underscored(name) for name in names)]
 
 

@@ -18,7 +18,7 @@ from measurand.metrics.sample import Sample
 if TYPE_CHECKING:
     from measurand.metrics.definition import Definition
 
-__all__ = ["CellFamily", "Family", "SampleFamily", "Snapshot", "bound_text", "restricted"]
+__all__ = ["CellFamily", "Family", "SampleFamily", "Snapshot", "bound_text", "name_of", "restricted"]
 
 
 def bound_text(bound: float) -> str:
@@ -135,5 +135,11 @@ Snapshot = Sequence[Family]
 
 def restricted(family: Family, names: frozenset[str]) -> SampleFamily | None:
     """The family with only the samples of these names, or ``None`` if it has none of them."""
-    content = [sample for sample in family.samples() if sample.name in names]
+    content = [sample for sample in family.samples() if name_of(sample) in names]
     return SampleFamily(family.name, family.documentation, family.type, family.unit, content) if content else None
+
+
+def name_of(sample: object) -> str | None:
+    """A sample's name; ``None`` if a custom collector yielded something else."""
+    name = getattr(sample, "name", None)
+    return name if isinstance(name, str) else None
