@@ -12,12 +12,13 @@ pytestmark = pytest.mark.once  # the instruments on both cores have suites of th
 
 SHOW = """
 import json
+import re
 from prometheus_client.parser import text_string_to_metric_families
 
 def show(text):
-    timed = ("_seconds_sum", "_seconds_bucket", "_created")
+    timed = re.compile(".*_created|.*_seconds.*_(sum|bucket)").fullmatch
     shown = [
-        [metric.type, sample.name, sorted(sample.labels.items()), None if sample.name.endswith(timed) else sample.value]
+        [metric.type, sample.name, sorted(sample.labels.items()), None if timed(sample.name) else sample.value]
         for metric in text_string_to_metric_families(text)
         if not metric.name.startswith(("python_", "process_")) and not metric.name.endswith("_created")
         for sample in metric.samples
@@ -128,6 +129,48 @@ assert filtered.count('invocations_total{') == 2 and "in_progress" not in filter
 show(client.get("/metrics").get_data(as_text=True))
 """
 
+DJANGO_PROMETHEUS = """
+from django.conf import settings
+
+settings.configure(
+    ROOT_URLCONF=__name__,
+    SECRET_KEY="test",
+    ALLOWED_HOSTS=["testserver"],
+    INSTALLED_APPS=["django_prometheus"],
+    DATABASES={"default": {"ENGINE": "django_prometheus.db.backends.sqlite3", "NAME": ":memory:"}},
+    CACHES={"default": {"BACKEND": "django_prometheus.cache.backends.locmem.LocMemCache"}},
+    MIDDLEWARE=["django_prometheus.middleware.PrometheusBeforeMiddleware", "django_prometheus.middleware.PrometheusAfterMiddleware"],
+    LOGGING_CONFIG=None,
+)
+import logging
+import django
+logging.disable()
+django.setup()
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import include, path
+
+def part(request, number):
+    cache.get("absent")
+    cache.set("known", 1)
+    cache.get("known")
+    with connection.cursor() as cursor:
+        cursor.execute("select 1")
+    return HttpResponse("x" * number)
+
+def broken(request):
+    raise RuntimeError
+
+urlpatterns = [path("parts/<int:number>", part), path("broken", broken), path("", include("django_prometheus.urls"))]
+client = Client(raise_request_exception=False)
+for where in ("/parts/1", "/parts/20", "/nowhere", "/broken"):
+    client.get(where)
+client.post("/parts/3", b"12345", content_type="text/plain")
+show(client.get("/metrics").content.decode())
+"""
+
 
 @pytest.mark.parametrize(
     ("program", "counter"),
@@ -135,6 +178,7 @@ show(client.get("/metrics").get_data(as_text=True))
         pytest.param(FASTAPI_INSTRUMENTATOR, "http_requests_total", id="prometheus-fastapi-instrumentator"),
         pytest.param(STARLETTE_EXPORTER, "shop_requests_total", id="starlette_exporter"),
         pytest.param(FLASK_EXPORTER, "flask_http_request_total", id="prometheus_flask_exporter"),
+        pytest.param(DJANGO_PROMETHEUS, "django_http_requests_before_middlewares_total", id="django-prometheus"),
     ],
 )
 def test_a_package_shows_the_same_series_labels_and_counts(program: str, counter: str) -> None:
