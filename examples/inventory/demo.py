@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-prometheus", action="store_true", help="do not start a Prometheus even if there is one")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a moment on a busy machine is no news here
     stop_on_signals()
     try:
         listener = listen("127.0.0.1", chosen.port)
