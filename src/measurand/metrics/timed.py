@@ -40,9 +40,7 @@ class Timed:
             raise LabelError(
                 f"timed() needs a value for each label of {metric.definition.name}: expected {list(names)}, got {list(values)}"
             )
-        self._metric = metric
-        self._success = tuple(values.get(name, "success") for name in names)
-        self._failed = tuple(values.get(name, "failed") for name in names)
+        self._leave = _recorder(metric, [values.get(name, "success") for name in names], [values.get(name, "failed") for name in names])
         self._start = 0.0
         self.duration: float | None = None
 
@@ -53,20 +51,37 @@ class Timed:
     def __exit__(self, exc_type: object = None, exc: BaseException | None = None, traceback: object = None) -> None:
         self.duration = self._leave(self._start, exc)
 
-    def _leave(self, start: float, exc: BaseException | None) -> float:
-        duration = max(now() - start, 0.0)
-        metric = self._metric
-        values = self._success if exc is None else self._failed
-        series = metric.labels(*values) if values else metric
-        if isinstance(series, Gauge):
-            series.set(duration)
-        else:
-            series.observe(duration)
-        return duration
-
     def __call__(self, f: F) -> F:
         """Decorate ``f``: each call is timed on its own."""
         return wrapping.around(f, now, self._leave)
+
+
+def _recorder(metric: Any, success: list[str], failed: list[str]) -> Callable[[float, BaseException | None], float]:
+    """What records the seconds since a moment, and returns them.
+
+    The series is looked up at each call, so that one that was removed comes back; the rest is settled beforehand.
+    """
+
+    def into_gauge(start: float, exc: BaseException | None) -> float:
+        duration = max(now() - start, 0.0)
+        series = metric.labels(*(success if exc is None else failed)) if success else metric
+        series.set(duration)
+        return duration
+
+    def alone(start: float, exc: BaseException | None) -> float:
+        duration = now() - start
+        metric.observe(duration if duration > 0.0 else 0.0)
+        return duration
+
+    def with_labels(start: float, exc: BaseException | None) -> float:
+        duration = now() - start
+        labels(*(succeeded if exc is None else failed)).observe(duration if duration > 0.0 else 0.0)
+        return duration
+
+    if isinstance(metric, Gauge):
+        return into_gauge
+    labels, succeeded = metric.labels, tuple(success)
+    return with_labels if success else alone
 
 
 class _Unnamed:
