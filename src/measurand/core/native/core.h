@@ -20,8 +20,7 @@
 #include "docs.h"
 #include "table.h"
 
-/* The cell values of one metric's series are cached with their text in front: see layout.c. */
-typedef struct Block Block;
+typedef struct Block Block; /* the label values of a series as text, see layout.h */
 typedef struct Root Root;
 
 /* -- what one interpreter's copy of the module keeps ----------------------------------------------------------------- */
@@ -106,9 +105,10 @@ struct Series {
     PyObject *exemplars; /* dict, or NULL */
 };
 
-/* series.c: how series come to be */
-PyObject *undefined_instrument(PyObject *object);                        /* AttributeError; always NULL */
-int labelled_root(Series *self);                                         /* 0, or -1 with an exception: no labels, or a child */
+/* instrument.c */
+int labelled_root(Series *self); /* 0, or -1 with an exception: no labels, or a child */
+
+/* series.c: how series come and go */
 Series *new_series(Root *root, PyObject *key);                           /* a new child in no table */
 Series *find_series(Root *root, PyObject *key);                          /* the child for a checked key, new if need be */
 Series *drop_series(Root *root, uint64_t hash, PyObject *const *values); /* out of the table; the caller releases it */
@@ -136,6 +136,7 @@ int take_arguments(const Signature *signature, PyObject *const *args, Py_ssize_t
 /* A slow path; the arguments end with the first that is NULL. */
 PyObject *call_support(State *state, const char *function, PyObject *first, PyObject *second, PyObject *third);
 void shutting_down(void);                                    /* RuntimeError, where the module's state is gone already */
+PyObject *undefined_instrument(PyObject *object);            /* AttributeError; always NULL */
 int missing_labels(Series *self);                            /* LabelError, or AttributeError if not defined; always -1 */
 /* An amount as int or float, a new reference, and its value; NULL if it is no number or an int too large. */
 PyObject *real_number(State *state, PyObject *amount, double *value);

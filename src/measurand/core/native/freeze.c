@@ -23,9 +23,9 @@ static void copy_row(Rows *rows, Series *series, bool buckets)
 /* Have the system find memory for many rows before the copy, while other threads run: it takes longer than the copy. */
 static void page_in(Rows *rows)
 {
-    size_t size = (size_t)rows->room * (sizeof(Series *) + (size_t)rows->width * sizeof(double));
+    volatile char *start = (volatile char *)rows->series;
+    size_t size = (size_t)((char *)(rows->cells + rows->room * rows->width) - (char *)rows->series);
     if (size >= LARGE) {
-        volatile char *start = (volatile char *)rows->series;
         Py_BEGIN_ALLOW_THREADS
         for (size_t at = 0; at < size; at += PAGE) {
             start[at] = 0;

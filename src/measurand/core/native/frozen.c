@@ -13,16 +13,18 @@
 Rows *new_rows(Py_ssize_t room, Py_ssize_t width)
 {
     size_t row = sizeof(Series *) + (size_t)width * sizeof(double);
-    if ((size_t)room > (PY_SSIZE_T_MAX - sizeof(Rows)) / row) {
+    if ((size_t)room > (PY_SSIZE_T_MAX - 2 * sizeof(Rows)) / row) {
         return NULL;
     }
-    Rows *rows = PyMem_Malloc(sizeof(Rows) + (size_t)room * row);
+    size_t head = sizeof(Rows) + (size_t)room * sizeof(Series *);
+    head = (head + sizeof(double) - 1) / sizeof(double) * sizeof(double); /* where pointers are smaller than doubles */
+    Rows *rows = PyMem_Malloc(head + (size_t)room * (size_t)width * sizeof(double));
     if (rows != NULL) {
         rows->references = 1;
         rows->room = room;
         rows->count = 0;
         rows->width = width;
-        rows->cells = (double *)(void *)&rows->series[room];
+        rows->cells = (double *)(void *)((char *)rows + head);
     }
     return rows;
 }

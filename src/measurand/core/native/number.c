@@ -178,7 +178,7 @@ bool is_own_number(double value)
 #ifdef __SIZEOF_INT128__
     return !(size < 1e-4 || size >= EXACT) || size == 0.0 || isinf(value);
 #else
-    return !(size >= EXACT || value != (double)(int64_t)value) || isnan(value) || isinf(value);
+    return isnan(value) || isinf(value) || (size < EXACT && value == (double)(int64_t)value);
 #endif
 }
 

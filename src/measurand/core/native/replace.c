@@ -159,7 +159,7 @@ PyObject *gauge_replace(PyObject *object, PyObject *const *args, Py_ssize_t narg
     PyObject *values = call_support(root->state, "replacement", root->spec, given, NULL);
     release_root(root);
     root = hold_root(self->root); /* the numbers' conversion may have defined the instrument anew */
-    Replacement new = {.table = {.labels = root->labels}};
+    Replacement new = {.table = new_table(root->labels)};
     double now;
     int status = -1;
     if (values != NULL && take_rows(&new, values) == 0 && monotonic(root->state, &now) == 0 && take_series(&new, root) == 0 &&

@@ -130,7 +130,8 @@ static int read_spec(Root *self, PyObject *spec)
     if (self->adopt == Py_None) {
         Py_CLEAR(self->adopt);
     }
-    self->labels = self->table.labels = PyTuple_Size(self->labelnames);
+    self->labels = PyTuple_Size(self->labelnames);
+    self->table = new_table(self->labels);
     PyObject *after = PyObject_GetAttrString(spec, "expire_after");
     if (after == NULL) {
         return -1;

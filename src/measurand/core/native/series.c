@@ -5,8 +5,6 @@
 
 #include "core.h"
 
-#include <string.h>
-
 /* -- making series --------------------------------------------------------------------------------------------------- */
 
 /* Where a series of this root has its cells, zeroed: in memory apart, in itself, or nowhere (NULL). -1 with MemoryError set. */
@@ -240,8 +238,7 @@ void release_all(Series **series, Py_ssize_t count)
 Table take_table(Root *root)
 {
     Table table = root->table;
-    memset(&root->table, 0, sizeof root->table);
-    root->table.labels = root->labels;
+    root->table = new_table(root->labels);
     for (uint32_t i = 0; i < table.used; i++) {
         Series *series = table_entry(&table, i)->series;
         if (series != NULL) {

@@ -2,7 +2,9 @@
 
    Why: an interpreter calls a C method without detours only on objects of the very class that owns the method (CPython 3.11 to 3.13
    specialise for that class alone), and what users have are instances of subclasses. So each subclass is given methods of its own,
-   made of the same definitions, wherever it would have inherited ours; a method that a class in between defines stays what it is. */
+   made of the same definitions, wherever it would have inherited ours; a method that a class in between defines stays what it is.
+   What is assigned later to a class in between does not reach the classes that were made before: assign it to the class whose
+   objects are used. */
 
 #include "core.h"
 
@@ -22,7 +24,8 @@ int is_our_method(State *state, PyTypeObject *owner, PyTypeObject *type, PyObjec
     return ours;
 }
 
-static int give_methods(State *state, PyTypeObject *type, PyTypeObject *owner, PyMethodDef *methods)
+/* It is for speed only: where a metaclass will not have it, the inherited method serves. */
+static void give_methods(State *state, PyTypeObject *type, PyTypeObject *owner, PyMethodDef *methods)
 {
     for (PyMethodDef *method = methods; method->ml_name != NULL && PyType_IsSubtype(type, owner); method++) {
         if (method->ml_flags & METH_CLASS) {
@@ -37,10 +40,9 @@ static int give_methods(State *state, PyTypeObject *type, PyTypeObject *owner, P
             Py_XDECREF(own);
         }
         if (status < 0) {
-            return -1;
+            PyErr_Clear();
         }
     }
-    return 0;
 }
 
 /* The rest of the chain of __init_subclass__. */
@@ -62,11 +64,10 @@ PyObject *instrument_init_subclass(PyObject *object, PyObject *args, PyObject *k
     if (state == NULL || call_next(state, object, args, keywords) < 0) {
         return NULL;
     }
-    return give_methods(state, type, state->instrument_type, instrument_methods) < 0 ||
-                   give_methods(state, type, state->counter_type, counter_methods) < 0 ||
-                   give_methods(state, type, state->gauge_type, gauge_methods) < 0 ||
-                   give_methods(state, type, state->summary_type, summary_methods) < 0 ||
-                   give_methods(state, type, state->histogram_type, histogram_methods) < 0
-               ? NULL
-               : none();
+    give_methods(state, type, state->instrument_type, instrument_methods);
+    give_methods(state, type, state->counter_type, counter_methods);
+    give_methods(state, type, state->gauge_type, gauge_methods);
+    give_methods(state, type, state->summary_type, summary_methods);
+    give_methods(state, type, state->histogram_type, histogram_methods);
+    return none();
 }

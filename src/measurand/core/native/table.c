@@ -42,6 +42,12 @@ void key_values_drop(KeyValues *values)
     }
 }
 
+Table new_table(Py_ssize_t labels)
+{
+    size_t size = sizeof(Entry) + (size_t)labels * sizeof(PyObject *);
+    return (Table){.labels = labels, .step = (size + sizeof(uint64_t) - 1) / sizeof(uint64_t) * sizeof(uint64_t)};
+}
+
 uint64_t table_hash(PyObject *const *values, Py_ssize_t labels)
 {
     uint64_t hash = 0x27d4eb2f165667c5u;
@@ -104,7 +110,7 @@ int table_reserve(Table *table)
         return 0;
     }
     /* Room for a part more than live here, so that a table whose series come and go is swept, not enlarged. */
-    size_t room = (size_t)table->live + table->live / 4 + 4, slots = 8, size = entry_size(table->labels);
+    size_t room = (size_t)table->live + table->live / 4 + 4, slots = 8, size = table->step;
     if (room > MOST || room > PY_SSIZE_T_MAX / size) {
         return -1;
     }

@@ -26,6 +26,7 @@ typedef struct {
     uint32_t used;     /* entries, gaps included */
     uint32_t live;     /* entries without gaps */
     Py_ssize_t labels; /* strings in a key */
+    size_t step;       /* bytes from one entry to the next */
 } Table;
 
 /* The strings of a key as a plain array. */
@@ -34,19 +35,15 @@ typedef struct {
     PyObject **values; /* borrowed from the key */
 } KeyValues;
 
-static inline size_t entry_size(Py_ssize_t labels)
-{
-    return sizeof(Entry) + (size_t)labels * sizeof(PyObject *);
-}
-
 static inline Entry *table_entry(const Table *table, size_t position)
 {
-    return (Entry *)(void *)(table->entries + position * entry_size(table->labels));
+    return (Entry *)(void *)(table->entries + position * table->step);
 }
 
 int key_values_take(KeyValues *into, PyObject *key, Py_ssize_t labels); /* 0, or -1 with TypeError or MemoryError set */
 void key_values_drop(KeyValues *values);
 
+Table new_table(Py_ssize_t labels); /* without entries, which needs no memory */
 uint64_t table_hash(PyObject *const *values, Py_ssize_t labels);
 Series *table_find(const Table *table, uint64_t hash, PyObject *const *values); /* borrowed, or NULL */
 int table_reserve(Table *table);                                                /* memory for one more: 0, or -1 without an exception set */
