@@ -16,7 +16,18 @@ from measurand.encoding import openmetrics
 from measurand.encoding.escaping import SCHEMES
 from measurand.metrics.families import CounterMetricFamily, GaugeHistogramMetricFamily, GaugeMetricFamily, UnknownMetricFamily
 from measurand.metrics.sample import Exemplar, Timestamp
-from tests.encoding.peer import Program, both, classic_names, plain_names, programs, readable, samples, standing_still, utf8_names
+from tests.encoding.peer import (
+    Program,
+    both,
+    classic_names,
+    half_as_many,
+    plain_names,
+    programs,
+    readable,
+    samples,
+    standing_still,
+    utf8_names,
+)
 from tests.support import StillClock
 
 
@@ -291,6 +302,7 @@ def test_the_bytes_are_those_of_prometheus_client(program: Program, created: boo
             assert openmetrics.generate_latest(here, scheme) == peer.generate_latest(there, scheme)
 
 
+@half_as_many
 @given(program=programs(classic_names | utf8_names), created=booleans(), scheme=sampled_from(SCHEMES))
 def test_the_strict_parser_accepts_every_page_and_reads_it_back(program: Program, created: bool, scheme: str) -> None:
     assume(readable(program, scheme))

@@ -21,7 +21,18 @@ from measurand.errors import MeasurandError
 from measurand.metrics.collecting import gather
 from measurand.metrics.families import GaugeHistogramMetricFamily, GaugeMetricFamily, UnknownMetricFamily
 from measurand.metrics.sample import Sample, Timestamp
-from tests.encoding.peer import Program, both, classic_names, programs, readable, samples, standing_still, surrogates, utf8_names
+from tests.encoding.peer import (
+    Program,
+    both,
+    classic_names,
+    half_as_many,
+    programs,
+    readable,
+    samples,
+    standing_still,
+    surrogates,
+    utf8_names,
+)
 from tests.support import StillClock
 
 
@@ -205,6 +216,7 @@ def test_the_bytes_are_those_of_prometheus_client(program: Program, created: boo
             assert text.generate_latest(here, scheme) == expected, f"{scheme}; a second rendering goes other ways"
 
 
+@half_as_many
 @given(program=programs(classic_names))
 def test_after_more_events_the_bytes_are_still_those_of_prometheus_client(program: Program) -> None:
     """What was kept from the first rendering is not shown when series have gone, come back and moved on."""
@@ -227,6 +239,7 @@ def test_after_more_events_the_bytes_are_still_those_of_prometheus_client(progra
     assert pages[0] == pages[1]
 
 
+@half_as_many
 @given(program=programs(classic_names | utf8_names))
 def test_the_text_parser_reads_every_page_back(program: Program) -> None:
     assume(readable(program, "underscores"))
