@@ -122,12 +122,49 @@ static PyObject *labels_slow(Series *self, PyObject *const *args, Py_ssize_t nar
     return (PyObject *)series;
 }
 
+/* As known_series, for a mixture of strings and integers: a status code is the commonest label value that is no string. Making the text of an
+   exact int runs no Python code. */
+static PyObject *known_with_integers(Root *root, PyObject *const *values)
+{
+    PyObject *texts[MOST_REMEMBERED_LABELS], *made[MOST_REMEMBERED_LABELS];
+    Py_ssize_t count = 0, i = 0;
+    Series *series = NULL;
+    if (root->labels > MOST_REMEMBERED_LABELS) {
+        return NULL;
+    }
+    for (; i < root->labels; i++) {
+        texts[i] = values[i];
+        if (PyUnicode_CheckExact(values[i])) {
+            continue;
+        }
+        if (!PyLong_CheckExact(values[i])) {
+            break;
+        }
+        texts[i] = made[count] = PyObject_Str(values[i]);
+        if (texts[i] == NULL) { /* too long: the slow path says so */
+            PyErr_Clear();
+            break;
+        }
+        count++;
+    }
+    if (i == root->labels) {
+        uint64_t hash = table_hash(texts, root->labels);
+        LOCK(&root->lock);
+        series = hold_series(table_find(&root->table, hash, texts));
+        UNLOCK(&root->lock);
+    }
+    while (count > 0) {
+        Py_DECREF(made[--count]);
+    }
+    return (PyObject *)series;
+}
+
 /* The series for exact strings in the order of the label names: a new reference, or NULL without an exception. */
 static inline PyObject *known_series(Root *root, PyObject *const *values)
 {
     for (Py_ssize_t i = 0; i < root->labels; i++) {
         if (UNLIKELY(!PyUnicode_CheckExact(values[i]))) {
-            return NULL;
+            return known_with_integers(root, values);
         }
     }
     uint64_t hash = table_hash(values, root->labels);
