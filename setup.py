@@ -18,12 +18,14 @@ FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stab
 STABLE_ABI = not FREE_THREADED and sys.implementation.name == "cpython"
 REQUIRED = os.environ.get("MEASURAND_REQUIRE_NATIVE") == "1"
 
+WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter"]
+
 native = Extension(
     "measurand.core._native",
     sources=sorted(glob("src/measurand/core/native/*.c")),
     depends=sorted(glob("src/measurand/core/native/*.h")),
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
-    extra_compile_args=[] if sys.platform == "win32" else ["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    extra_compile_args=[] if sys.platform == "win32" else ["-std=c11", "-O3", "-fvisibility=hidden", *WARNINGS],
     py_limited_api=STABLE_ABI,
 )
 

@@ -1,7 +1,7 @@
 """Every documented example runs.
 
-The Python blocks of a page are one program, in order, in a fresh interpreter and an empty directory. A block that starts with a file name in a comment becomes that file;
-files named ``test_*.py`` are then run with pytest.
+The Python blocks of a page are one program, in order, in a fresh interpreter and an empty directory. A block that starts with a file
+name in a comment becomes that file; files named ``test_*.py`` are then run with pytest.
 """
 
 import os
