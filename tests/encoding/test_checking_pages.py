@@ -83,6 +83,7 @@ Written = Callable[..., list[str]]
         ("x", {1: "v"}, 1),
         ("x", {}, 1, inf),
         ("x", {}, 1, True),
+        ("x", {}, 1, "1_0"),
         (None, {}, 1),
         ("", {}, 1),
         (7, {}, 1),
@@ -97,6 +98,13 @@ def test_a_sample_that_cannot_be_written_costs_only_itself(written: Written, sam
         'x{l="last"} 2.0',
         failed("x", "invalid"),
     ]
+
+
+@pytest.mark.parametrize("sample", [("x", {"\ud800": "v"}, 1), ("\ud800", {}, 1)], ids=ascii)
+@pytest.mark.parametrize("writer", [text, openmetrics])
+def test_a_name_that_is_no_unicode_costs_only_its_sample(writer: Any, sample: tuple[Any, ...]) -> None:
+    registry = registry_with(family("gauge", sample, ("x", {"l": "last"}, 2)))
+    assert lines(writer.generate_latest(registry, "allow-utf-8")) == ['x{l="last"} 2.0', failed("x", "invalid")]
 
 
 @both_formats
@@ -263,6 +271,12 @@ def test_a_histogram_that_cannot_be_mended_is_left_out_and_the_next_one_is_there
     ]
 
 
+def test_one_bound_in_two_spellings_is_no_histogram() -> None:
+    twice = family("histogram", *histogram(("1", 1), ("1.0", 1), ("+Inf", 1)))
+    assert in_text(twice) == [failed("x", "invalid")]
+    assert in_openmetrics(twice) == ['x_bucket{le="1.0"} 1.0', 'x_bucket{le="+Inf"} 1.0', failed("x", "duplicate")]
+
+
 @pytest.mark.parametrize("bound", ["NaN", "many", None, ""], ids=repr)
 @both_formats
 def test_a_bound_that_is_no_number_costs_its_bucket(written: Written, bound: Any) -> None:
@@ -317,6 +331,13 @@ def test_openmetrics_has_count_and_sum_both_or_neither() -> None:
     assert in_openmetrics(family("histogram", *histogram(("+Inf", 2), total=2))) == ['x_bucket{le="+Inf"} 2.0', "x_sum 2.0", "x_count 2.0"]
     below = family("histogram", *histogram(("-1.0", 1), ("+Inf", 2), count=2, total=2))
     assert in_openmetrics(below) == ['x_bucket{le="-1.0"} 1.0', 'x_bucket{le="+Inf"} 2.0']
+
+
+@pytest.mark.parametrize(("total", "bound"), [(nan, "1.0"), (-1, "1.0"), (-1, "-1.0")])
+def test_openmetrics_has_the_sum_of_a_gauge_histogram_only_where_it_can_be(total: float, bound: str) -> None:
+    levels = [("x_bucket", {"le": bound}, 1), ("x_bucket", {"le": "+Inf"}, 1), ("x_gcount", {}, 1), ("x_gsum", {}, total)]
+    found = in_openmetrics(family("gaugehistogram", *levels))
+    assert ("x_gsum -1.0" in found) == ("x_gcount 1.0" in found) == (bound == "-1.0")
 
 
 def test_openmetrics_has_no_count_that_differs_from_the_infinite_bucket() -> None:

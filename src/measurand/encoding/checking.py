@@ -135,7 +135,7 @@ def _row(sample: Sample, suffix: str, scheme: str, strict: bool) -> Row:
             raise _Invalid(f"a bucket of {sample.name} has the bound NaN")
         if strict or isinf(bound):
             labels["le"] = format_number(bound)
-    if sample.timestamp is not None and (isinstance(sample.timestamp, str | bool) or not isfinite(float(str(sample.timestamp)))):
+    if sample.timestamp is not None and (isinstance(sample.timestamp, str) or not isfinite(float(str(sample.timestamp)))):
         raise _Invalid(f"{sample.name} has the timestamp {sample.timestamp!r}")
     prefix = sample_prefix(Sample(sample.name, labels, 0.0), scheme)
     prefix.encode()  # raises for what is no text
