@@ -46,26 +46,26 @@ def encode(gathering: Gathering, escaping: str = UNDERSCORES) -> bytes:
     """A gathered snapshot in OpenMetrics; a family that cannot be written is left out and reported."""
     claimed: set[str] = set()
 
-    def one(family: Family, report: Report) -> bytes:
+    def one(family: Family, report: Report) -> list[bytes]:
         check_family(family)
         names = {escape_name(family.name + suffix, escaping) for suffix in ("", *SUFFIXES.get(family.type, ()))}
         if not claimed.isdisjoint(names):
             report(family.name, "duplicate")
-            return b""
+            return []
         if isinstance(family, CellFamily) and is_cells(family, escaping):
             lines = cell_lines(family, escaping, _allowed(family), lambda exemplar: exemplar_text(exemplar, escaping).encode())
             if family.type == "gauge" or not any(mark in lines for mark in _UNFIT):
                 claimed.update(names)
-                return _header(family, escaping).encode() + lines
+                return [_header(family, escaping).encode(), lines]
         rows = arranged(family, escaping, report, strict=True)
         if rows.own or not rows.strays:
             claimed.update(names)
             written = [_header(family, escaping), *(_line(family, row, escaping) for row in rows.own)]
         else:
             written = []
-        return "".join([*written, *_strays(family, rows.strays, escaping, report, claimed)]).encode()
+        return ["".join([*written, *_strays(family, rows.strays, escaping, report, claimed)]).encode()]
 
-    return text.write(gathering, one) + b"# EOF\n"
+    return text.write(gathering, one, b"# EOF\n")
 
 
 def _allowed(family: CellFamily) -> list[Line]:

@@ -57,22 +57,26 @@ def encode(gathering: Gathering, escaping: str = UNDERSCORES) -> bytes:
     return write(gathering, lambda family, report: _family(family, escaping, report))
 
 
-def write(gathering: Gathering, one: Any) -> bytes:
-    """Write each family with ``one(family, report)``, keeping failures to the family, and what failed last."""
+def write(gathering: Gathering, one: Any, end: bytes = b"") -> bytes:
+    """Write each family with ``one(family, report)``, keeping failures to the family, and what failed last; then ``end``.
+
+    ``one`` returns the family's text in parts. All parts are joined once: joining them one by one would copy a large family again and
+    again, while other threads wait.
+    """
     failures = gathering.failures
     parts: list[bytes] = []
 
     def put(families: Iterable[Family]) -> None:
         for family in families:
             try:
-                parts.append(one(family, failures.add))
+                parts.extend(one(family, failures.add))
             except Exception as error:  # noqa: BLE001 - one collector's content must not cost the rest
                 failures.add(family.name, "invalid", error)
 
     put(gathering.families)
     if failures.counts:
         put([failures.family()])
-    return b"".join(parts)
+    return b"".join([*parts, end])
 
 
 def _header(name: str, type_: str, documentation: str, escaping: str) -> str:
@@ -80,17 +84,17 @@ def _header(name: str, type_: str, documentation: str, escaping: str) -> str:
     return f"# HELP {shown} {escape_help(encodable(documentation), quotes=False)}\n# TYPE {shown} {type_}\n"
 
 
-def _family(family: Family, escaping: str, report: Report) -> bytes:
+def _family(family: Family, escaping: str, report: Report) -> list[bytes]:
     check_family(family)
     suffix, type_ = _SHOWN_AS.get(family.type, ("", family.type))
     header = _header(family.name + suffix, type_, family.documentation, escaping)
     if isinstance(family, CellFamily) and is_cells(family, escaping):
         lines = family.lines()
-        out = header.encode() + cell_lines(family, escaping, [line for line in lines if line[0] != "_created"])
+        out = [header.encode(), cell_lines(family, escaping, [line for line in lines if line[0] != "_created"])]
         created = [line for line in lines if line[0] == "_created"]
         if created and len(family.frozen):
             head = _header(family.name + "_created", "gauge", family.documentation, escaping)
-            out += head.encode() + cell_lines(family, escaping, created)
+            out += [head.encode(), cell_lines(family, escaping, created)]
         return out
     rows = arranged(family, escaping, report, strict=False)
     groups: dict[str, list[str]] = {"": [header]}
@@ -103,7 +107,7 @@ def _family(family: Family, escaping: str, report: Report) -> bytes:
             _add(groups, apart[row.name], _line(row), family, escaping)
         else:
             strays.setdefault(row.name, []).append(_line(row))
-    return "".join(line for lines in (*(groups[suffix] for suffix in sorted(groups)), *strays.values()) for line in lines).encode()
+    return ["".join(line for lines in (*(groups[suffix] for suffix in sorted(groups)), *strays.values()) for line in lines).encode()]
 
 
 def _add(groups: dict[str, list[str]], suffix: str, line: str, family: Family, escaping: str) -> None:
