@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define AHEAD 8 /* series to fetch from memory while releasing */
+#define AHEAD 8 /* series to fetch from memory while working */
 
 /* -- rows ------------------------------------------------------------------------------------------------------------ */
 
@@ -140,6 +140,9 @@ static PyObject *list_of(PyObject *object, int (*add)(State *, PyObject *, const
     PyObject *list = state == NULL ? NULL : PyList_New(0);
     Rows *rows = hold_rows(self);
     for (Py_ssize_t row = 0; list != NULL && row < rows->count; row++) {
+        if (row + AHEAD < rows->count) {
+            PREFETCH(&rows->series[row + AHEAD]->payload);
+        }
         if (add(state, list, rows, row) < 0) {
             Py_CLEAR(list);
         }

@@ -18,6 +18,7 @@
 #define LINES_PER_LOOK 64     /* lines between two looks at the clock */
 #define SLICE 0.001           /* seconds to hold the interpreter lock at a stretch */
 #define LONG_TEXT 1000        /* lines that are worth giving the interpreter lock away for */
+#define MANY_ROWS 20000       /* rows that took long to copy */
 
 typedef struct {
     State *state;
@@ -166,6 +167,9 @@ static int collect_rows(Rendering *self)
 {
     const Layout *layout = self->layout;
     const Rows *rows = self->rows;
+    if (rows->count >= MANY_ROWS) { /* whoever waited for them to be copied */
+        let_others_run();
+    }
     Slice slice = {system_monotonic(), 0};
     for (Py_ssize_t row = 0; row < rows->count; row++) {
         if (row + 2 * AHEAD < rows->count) {
