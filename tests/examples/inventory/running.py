@@ -20,6 +20,11 @@ ROOT = Path(__file__).parents[3]
 _direct = build_opener(ProxyHandler({}))  # loopback is never reached through a proxy
 
 
+SOON = 20
+"""Seconds within which a command has to end. It takes half a second on a machine at rest, and may take five; a busy one holds up
+every step."""
+
+
 class Command:
     """``python -m module ...`` from the root of the repository; killed at the end of the block if it is still there.
 

@@ -10,7 +10,7 @@ from urllib.error import URLError
 
 import pytest
 
-from tests.examples.inventory.running import Command, fetch, scrape
+from tests.examples.inventory.running import SOON, Command, fetch, scrape
 from tests.servers.process import require
 from tests.servers.prometheus import binary
 
@@ -31,11 +31,7 @@ def test_it_shows_live_numbers_of_a_service_under_traffic(tmp_path: Path):
         table = dict(re.findall(r"^  (\S+)  +([\d,.]+)$", demo.out, re.MULTILINE))
         assert float(table["kits_created_total"]) > 0
         assert before <= float(table[added]) <= scrape(url)[added]
-        assert demo.interrupt(signal.SIGINT) < 5
-
-
-SOON = 20
-"""Seconds for an end that takes half a second on a machine at rest, and may take five by our own promise: a busy machine holds up every step."""
+        assert demo.interrupt(signal.SIGINT) < SOON
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.inventory.running import FIXED_NAMES, ROOT, Command, complaints, fetch, scrape
+from tests.examples.inventory.running import FIXED_NAMES, ROOT, SOON, Command, complaints, fetch, scrape
 from tests.servers.process import until
 
 COUNTED = {
@@ -99,7 +99,7 @@ def test_an_older_prometheus_scrapes_it_too(served: Command, prometheus):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_within_five_seconds(served: Command, number):
-    assert served.interrupt(number) < 5
+    assert served.interrupt(number) < SOON
     assert served.ended() == 0
     assert "Traceback" not in served.err
 
@@ -136,7 +136,7 @@ def test_the_database_comes_from_the_environment(tmp_path: Path):
     with Command("examples.inventory", "--port", "0", folder=tmp_path, DATABASE_URL=f"sqlite:///{path}") as command:
         command.said("served at")
         command.comes_to(path.exists, "making the database")
-        assert command.interrupt(signal.SIGTERM) < 5
+        assert command.interrupt(signal.SIGTERM) < SOON
 
 
 def test_importing_every_module_starts_and_reads_nothing():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from examples.inventory.traffic import Traffic
-from tests.examples.inventory.running import Command, scrape
+from tests.examples.inventory.running import SOON, Command, scrape
 
 
 def summary(command: Command) -> dict[int, int]:
@@ -79,7 +79,7 @@ def history(path: Path) -> list[tuple[int, ...]]:
 def test_a_signal_ends_it_with_a_summary(served: Command, tmp_path: Path, number):
     with Command("examples.inventory.traffic", "--url", served.url, folder=tmp_path) as traffic:
         traffic.comes_to(lambda: scrape(served.url)['inventory_quantity_changes_total{operation="add"}'] > 0, "adding stock")
-        assert traffic.interrupt(number) < 5
+        assert traffic.interrupt(number) < SOON
         assert traffic.ended() == 0
     assert re.search(r"\d+ requests answered: \d+ × 200", traffic.out)
 
