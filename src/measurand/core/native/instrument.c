@@ -122,8 +122,8 @@ static PyObject *labels_slow(Series *self, PyObject *const *args, Py_ssize_t nar
     return (PyObject *)series;
 }
 
-/* As known_series, for a mixture of strings and integers: a status code is the commonest label value that is no string. Making the text of an
-   exact int runs no Python code. */
+/* As known_series, for a mixture of strings and integers: a status code is the commonest label value that is no string. Making the
+   text of an exact int runs no Python code. */
 static PyObject *known_with_integers(Root *root, PyObject *const *values)
 {
     PyObject *texts[MOST_REMEMBERED_LABELS], *made[MOST_REMEMBERED_LABELS];
