@@ -18,6 +18,8 @@ BUILT_IN = {
     "RecordingError": ValueError,
     "MissingExtra": ImportError,
     "AlreadyImported": RuntimeError,
+    "AlreadyStarted": RuntimeError,
+    "ConfigurationError": ValueError,
 }
 
 

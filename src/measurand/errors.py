@@ -8,6 +8,8 @@
     │   └── RefusedByDomain               the domain's rules exclude the name or a label
     ├── LabelError(ValueError)            a call names labels that the metric does not have, or leaves some out
     ├── RecordingError(ValueError)        a value that the instrument cannot record
+    ├── ConfigurationError(ValueError)    a setting cannot be used; the message says where it came from and what would do
+    ├── AlreadyStarted(RuntimeError)      the runtime of this process has been started before and not stopped
     ├── MissingExtra(ImportError)         an optional dependency is not installed; the message names the extra
     └── AlreadyImported(RuntimeError)     a substitution was asked for after the original had been imported
 
@@ -21,6 +23,8 @@ from collections.abc import Iterable
 
 __all__ = [
     "AlreadyImported",
+    "AlreadyStarted",
+    "ConfigurationError",
     "DefinitionError",
     "DuplicateTimeseries",
     "LabelError",
@@ -61,6 +65,14 @@ class LabelError(MeasurandError, ValueError):
 
 class RecordingError(MeasurandError, ValueError):
     """The instrument cannot record this value, for example a counter a negative one."""
+
+
+class ConfigurationError(MeasurandError, ValueError):
+    """A setting, a name or a combination of settings cannot be used; nothing has been started."""
+
+
+class AlreadyStarted(MeasurandError, RuntimeError):
+    """One process has one runtime, and it has been started and not stopped."""
 
 
 class MissingExtra(MeasurandError, ImportError):
