@@ -1,4 +1,4 @@
-"""The metrics page as an ASGI application."""
+"""Pages as ASGI applications."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from measurand.endpoints.page import Response, respond
-from measurand.metrics.collecting import is_quick
+from measurand.endpoints.page import Response
+from measurand.endpoints.pages import Page, Request, answer, metrics
 from measurand.metrics.domains import REGISTRY
 
-__all__ = ["make_asgi_app"]
+__all__ = ["make_asgi_app", "serve_page"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -22,41 +22,54 @@ def make_asgi_app(registry: Any = REGISTRY, disable_compression: bool = False) -
     """Make an ASGI application that serves the metrics of a registry under any path; to be mounted, or served alone.
 
     The page of a large registry, or of one with custom collectors or callbacks, is made in another thread, so that the event loop goes
-    on. A collector that needs the loop's thread, such as a callback
-    that counts its tasks, is called there. Without asyncio (under trio) everything runs in the calling thread.
+    on. A collector that needs the loop's thread, such as a callback that counts its tasks, is called there. Without asyncio (under
+    trio) everything runs in the calling thread.
 
     Args:
         registry: A registry, a domain, or anything with ``collect()``.
         disable_compression: Never use gzip.
     """
+    page = metrics(registry, compress=not disable_compression)
 
     async def metrics_app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-            return
-        if scope["type"] != "http":
+        elif scope["type"] == "http":
+            await serve_page(page, scope, receive, send)
+        else:
             await send({"type": "websocket.close", "code": 1000})
-            return
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-        query = scope.get("query_string", b"").decode("latin-1")
-        response = await _respond(registry, scope["method"], scope.get("path", ""), query, headers, not disable_compression)
-        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
-        await send({"type": "http.response.body", "body": response.body})
 
     return metrics_app
 
 
-async def _respond(registry: Any, method: str, path: str, query: str, headers: dict[str, str], compress: bool) -> Response:
+async def serve_page(page: Page, scope: Scope, receive: Receive, send: Send, *, trusted: bool = False) -> None:
+    """Answer one request with a page: in another thread unless the page is quick; without asyncio (under trio) in the calling one.
+
+    Args:
+        page: The page.
+        scope: The request's scope, of type ``http``.
+        receive: Not used: pages have no use for a body.
+        send: Where the response goes.
+        trusted: As in :class:`~measurand.endpoints.pages.Request`.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    query = scope.get("query_string", b"").decode("latin-1")
+    response = await _respond(page, Request(scope["method"], scope.get("path", ""), query, headers, trusted))
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": response.body})
+
+
+async def _respond(page: Page, request: Request) -> Response:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         loop = None
-    if loop is None or is_quick(registry):
-        return respond(registry, method, path, query, headers, compress=compress)
+    if loop is None or page.is_quick():
+        return answer(page, request)
 
     def in_loop(function: Callable[[], Any]) -> Any:
         async def call() -> Any:
@@ -64,7 +77,7 @@ async def _respond(registry: Any, method: str, path: str, query: str, headers: d
 
         return asyncio.run_coroutine_threadsafe(call(), loop).result()
 
-    return await asyncio.to_thread(respond, registry, method, path, query, headers, compress=compress, call_here=in_loop)
+    return await asyncio.to_thread(answer, page, request._replace(call_here=in_loop))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
