@@ -1,0 +1,1 @@
+"""Framework hooks that turn what a framework does into catalog events."""
