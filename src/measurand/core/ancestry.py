@@ -1,0 +1,81 @@
+"""Which processes belong to one service: those that were forked from one program, or spawned by ``multiprocessing``.
+
+Walking up from this process, an edge to the parent belongs to the service while the child is a fork that has not executed another
+program, or a child of ``multiprocessing``. The topmost process names the family. On Linux a fork is recognised by what exec would have
+changed: the addresses of code and stack, fields 26 and 28 of ``/proc/PID/stat`` (proc_pid_stat(5)). A process id alone is no name, because
+ids are used again; the time of its start, in clock ticks since the machine's, makes it one.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Process", "family", "process"]
+
+PROC = "/proc"
+OF_MULTIPROCESSING = (b"--multiprocessing-fork", b"multiprocessing.forkserver")
+"""What the command lines of its children have, spawned ones and the server that forks the others."""
+
+
+class Process(NamedTuple):
+    """What the system tells of a process.
+
+    Attributes:
+        pid: Its id.
+        parent: Its parent's id.
+        start: When it was started, in clock ticks since the machine's start.
+        image: Where its code and its stack begin; ``None`` if we may not know.
+    """
+
+    pid: int
+    parent: int
+    start: int
+    image: tuple[int, int] | None
+
+
+def process(pid: int, proc: str = PROC) -> Process | None:
+    """The process with this id; ``None`` if there is none, or no ``/proc`` to ask."""
+    try:
+        # the name, in brackets, may hold anything; what follows its last bracket are numbers, the first of them field 3
+        rest = (Path(proc) / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+        code, stack = int(rest[23]), int(rest[25])
+        return Process(pid, int(rest[1]), int(rest[19]), (code, stack) if code > 1 and stack > 1 else None)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def family(pid: int | None = None, proc: str = PROC) -> str:
+    """The name of the family that a process belongs to: equal in all its processes, and never used again.
+
+    Args:
+        pid: The process; this one by default.
+        proc: Where the process file system is mounted.
+    """
+    current = process(pid or os.getpid(), proc)
+    if current is None:
+        parent = multiprocessing.parent_process() if pid is None else None
+        return f"pid-{parent.pid if parent else pid or os.getpid()}"
+    while (above := process(current.parent, proc)) is not None and _is_kin(current, above, proc):
+        current = above
+    return f"{_boot(proc)}-{current.pid}-{current.start}"
+
+
+def _is_kin(child: Process, parent: Process, proc: str) -> bool:
+    if child.image is not None and child.image == parent.image:
+        return True
+    try:
+        command = (Path(proc) / str(child.pid) / "cmdline").read_bytes()
+    except OSError:
+        return False
+    return any(sign in command for sign in OF_MULTIPROCESSING)
+
+
+def _boot(proc: str) -> str:
+    """What tells this run of the machine from its others."""
+    try:
+        return (Path(proc) / "sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return "boot"
