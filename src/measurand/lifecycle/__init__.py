@@ -1,0 +1,1 @@
+"""What a service does between its start and its end: states, shutdown, signals, polling, background tasks."""
