@@ -8,6 +8,10 @@ A pytest plugin; ``tests/conftest.py`` loads it. Fixtures:
     its own it belongs to the test.
 ``pushgateway``
     A running :class:`~tests.servers.pushgateway.Pushgateway`, the test's own.
+``redis``
+    A running :class:`~tests.servers.redis.Redis`, the test's own; it can be stopped, started and paused.
+``postgres``
+    A running :class:`~tests.servers.postgres.Postgres`, the test's own; it can be stopped, started and paused.
 ``promtool``
     Called with arguments (and text for its standard input) it runs promtool and returns the completed process.
 
@@ -20,16 +24,21 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.servers import postgres as clusters
 from tests.servers import pushgateway as gateways
+from tests.servers import redis as stores
+from tests.servers.postgres import Postgres
 from tests.servers.process import require
 from tests.servers.prometheus import Prometheus, binary
 from tests.servers.pushgateway import Pushgateway
+from tests.servers.redis import Redis
 
-__all__ = ["Prometheus", "Pushgateway", "prometheus", "promtool", "pushgateway"]
+__all__ = ["Postgres", "Prometheus", "Pushgateway", "Redis", "postgres", "prometheus", "promtool", "pushgateway", "redis"]
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +73,26 @@ def prometheus(
 def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushgateway]:
     """A running Pushgateway."""
     with Pushgateway(gateways.binary(), tmp_path_factory.mktemp("pushgateway")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A running Redis."""
+    with Redis(stores.binary(), tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _postgres_template() -> Iterator[Path]:
+    with clusters.cluster(clusters.binary()) as template:
+        yield template
+
+
+@pytest.fixture
+def postgres(_postgres_template: Path) -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    with Postgres(clusters.binary(), _postgres_template) as running:
         yield running
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import pytest
 
 from tests.support import wait_until
 
-__all__ = ["Missing", "Process", "require", "until"]
+__all__ = ["CACHE", "Missing", "Process", "environment_of", "free_port", "require", "until"]
+
+CACHE = Path(__file__).parents[2] / ".cache"
+"""Where .ci/servers unpacks what the system does not have."""
 
 T = TypeVar("T")
 
@@ -40,13 +44,42 @@ def until(condition: Callable[[], T], what: Callable[[], str], timeout: float = 
     return cast(T, wait_until(condition, timeout, what=what, every=0.05))
 
 
-class Process:
-    """A server that logs to a file in its own folder, and is stopped by its process id when the ``with`` block ends."""
+def environment_of(program: Path) -> dict[str, str]:
+    """The environment to run a program in: one from .cache finds the shared libraries that were unpacked with it."""
+    environment = dict(os.environ)
+    if program.is_relative_to(CACHE):
+        folder = CACHE / program.relative_to(CACHE).parts[0]
+        found = [*folder.glob("usr/lib/*-linux-gnu*"), *folder.glob("lib/*-linux-gnu*")]
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, found))
+    return environment
 
-    def __init__(self, command: Sequence[str], folder: Path) -> None:
+
+def free_port() -> int:
+    """A loopback port that nobody listens on, for servers that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """A server that logs to a file in its own folder, and is stopped by its process id when the ``with`` block ends.
+
+    Args:
+        command: What to run.
+        folder: Its working directory, and where its log is.
+        settings: More for ``subprocess.Popen``, such as ``user`` or ``env``.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, **settings: Any) -> None:
         self.log_file = folder / "server.log"
         with self.log_file.open("wb") as output:
-            self._child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+            self._child = subprocess.Popen(command, cwd=folder, **streams, **settings)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
 
     @property
     def log(self) -> str:
