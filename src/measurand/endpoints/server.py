@@ -21,7 +21,7 @@ from measurand.endpoints.page import respond
 from measurand.endpoints.wsgi import make_wsgi_app
 from measurand.metrics.domains import REGISTRY
 
-__all__ = ["MetricsHandler", "ThreadingWSGIServer", "start_http_server", "start_wsgi_server"]
+__all__ = ["MetricsHandler", "SilentHandler", "ThreadingWSGIServer", "start_http_server", "start_wsgi_server"]
 
 SOCKET_TIMEOUT = 30.0
 """Seconds that a client may be silent before its connection is closed."""
@@ -71,10 +71,13 @@ class _Writer(BufferedIOBase):
             raise ConnectionAbortedError from error
 
 
-class _SilentHandler(WSGIRequestHandler):
+class SilentHandler(WSGIRequestHandler):
+    """A handler that logs no requests and gives up on clients that are silent."""
+
     timeout = SOCKET_TIMEOUT
 
     def setup(self) -> None:
+        """Prepare the streams of a connection."""
         super().setup()
         self.wfile = _Writer(self.wfile)
 
@@ -127,7 +130,7 @@ def start_wsgi_server(
         base = _TLSServer
         content["context"] = context
     server_class = type("MetricsServer", (base,), content)
-    server: WSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=_SilentHandler)
+    server: WSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=SilentHandler)
     thread = threading.Thread(target=server.serve_forever, name="measurand-server", daemon=True)
     thread.start()
     return server, thread
