@@ -60,7 +60,7 @@ def _own(folder: Path) -> None:
     """Hand a new folder to the user who will run the server."""
     if user := _user():
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, user["user"], user["group"])
+            os.chown(path, user["user"], user["group"], follow_symlinks=False)
 
 
 def _reachable(program: Path, folder: Path) -> Path:
@@ -80,10 +80,11 @@ def cluster(program: Path | Missing) -> Iterator[Path]:
     """A new cluster that has never run, to be copied by each server; its folder also holds the program, if that had to be moved."""
     found = Path(require(program))
     with _folder() as folder:
-        command = [str(_reachable(found, folder).with_name("initdb")), "--pgdata", str(folder / "data"), "--username", "postgres"]
+        reachable = _reachable(found, folder)
+        command = [str(reachable.with_name("initdb")), "--pgdata", str(folder / "data"), "--username", "postgres"]
         options = ["--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C"]
         made = subprocess.run(
-            [*command, *options], cwd=folder, env=environment_of(found), capture_output=True, text=True, check=False, **_user()
+            [*command, *options], cwd=folder, env=environment_of(reachable), capture_output=True, text=True, check=False, **_user()
         )
         assert made.returncode == 0, made.stdout + made.stderr
         yield folder
@@ -110,9 +111,7 @@ class Postgres:
     """
 
     def __init__(self, program: Path | Missing, template: Path, **settings: str) -> None:
-        found = Path(require(program))
-        self._environment = environment_of(found)
-        self._program = _reachable(found, template)
+        self._program = _reachable(Path(require(program)), template)
         self._settings = QUICK | settings
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
@@ -138,7 +137,7 @@ class Postgres:
         listening = {"port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.folder)}
         settings = [part for name, value in (listening | self._settings).items() for part in ("-c", f"{name}={value}")]
         command = [str(self._program), "-D", str(self.folder / "data"), *settings]
-        self.process = Process(command, self.folder, env=self._environment, **_user())
+        self.process = Process(command, self.folder, env=environment_of(self._program), **_user())
         try:
             self.process.said("database system is ready to accept connections")
         except BaseException:
@@ -172,7 +171,7 @@ class Postgres:
 
     def connections(self) -> int:
         """How many connections clients hold, without the one that asks."""
-        import psycopg
+        import psycopg  # noqa: PLC0415 - every test run loads this module, few ask a database
 
         with psycopg.connect(self.url, autocommit=True) as connection:
             asked = connection.execute(

@@ -45,13 +45,11 @@ def until(condition: Callable[[], T], what: Callable[[], str], timeout: float = 
 
 
 def environment_of(program: Path) -> dict[str, str]:
-    """The environment to run a program in: one from .cache finds the shared libraries that were unpacked with it."""
+    """The environment to run a program in: one that was only unpacked finds the shared libraries that came with it."""
     environment = dict(os.environ)
-    if program.is_relative_to(CACHE):
-        folder = CACHE / program.relative_to(CACHE).parts[0]
-        found = [*folder.glob("usr/lib/*-linux-gnu*"), *folder.glob("lib/*-linux-gnu*")]
-        environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, found))
-    return environment
+    root = next((folder.parent for folder in program.parents if folder.name == "usr"), Path("/"))
+    found = [] if root == Path("/") else [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
+    return environment | {"LD_LIBRARY_PATH": os.pathsep.join(map(str, found))} if found else environment
 
 
 def free_port() -> int:
