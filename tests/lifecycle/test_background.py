@@ -240,7 +240,7 @@ def test_what_fails_to_renew_does_not_concern_the_others_or_the_program(make) ->
 def test_what_is_no_longer_used_is_not_kept() -> None:
     thread = BackgroundThread("test-background", lambda stop: None)
     thread.start()
-    wait_until(lambda: not thread.is_alive)
+    assert thread.stop(30)
     kept = weakref.ref(thread)
     del thread
     gc.collect()
