@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from measurand.config import Config, unknown_variables
+from measurand.config import Config, Settings, unknown_variables, variable
 from measurand.errors import ConfigurationError
 
 pytestmark = pytest.mark.once
@@ -179,3 +179,12 @@ def test_misspelt_variables_are_noticed() -> None:
 def test_every_setting_is_described() -> None:
     described = Config.__doc__ or ""
     assert [name for name in read().origins if f"        {name}: " not in described] == []
+
+
+def test_every_setting_can_be_passed_by_name() -> None:
+    assert {"service", "environment", "version", *Settings.__annotations__} == read().origins.keys()
+
+
+def test_one_variable_can_be_asked_for_alone() -> None:
+    assert variable("token", {"MEASURAND_TOKEN": "s3cret"}) == "s3cret"
+    assert variable("token", {"MEASURAND_TOKEN": ""}) is variable("token", {}) is None

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from measurand.errors import ConfigurationError
 
-__all__ = ["Config", "unknown_variables"]
+__all__ = ["Config", "Settings", "unknown_variables", "variable"]
 
 PREFIX: Final = "MEASURAND_"
 NOT_SETTINGS: Final = frozenset({"PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "TEST_SCALE"})
@@ -270,6 +270,37 @@ class Config:
             )
         if self.details == "authorized" and self.token is None:
             raise ConfigurationError("details are for the authorized, but there is no token to authorize with: set token (MEASURAND_TOKEN)")
+
+
+class Settings(TypedDict, total=False):
+    """What can be passed by name to ``measurand.start()``; the meanings stand at :class:`Config`."""
+
+    common_labels: Mapping[str, str]
+    metrics_path: str
+    health_path: str
+    ready_path: str
+    startup_path: str
+    drain_path: str
+    probe_aliases: bool
+    details: str
+    token: str
+    management: int | str | tuple[str, int]
+    drain_delay: float
+    shutdown_budget: float
+    poll_interval: float
+    health_interval: float
+    request_buckets: Iterable[float]
+    max_endpoints: int
+    excluded_paths: Iterable[str]
+    body_sizes: bool
+    first_byte: bool
+    runtime_metrics: bool
+    state_directory: str | os.PathLike[str]
+
+
+def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """What the environment says of one setting, not checked; ``None`` if nothing."""
+    return (os.environ if environ is None else environ).get(PREFIX + name.upper()) or None
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
