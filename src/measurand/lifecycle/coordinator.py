@@ -313,7 +313,8 @@ class Coordinator:
                 return
             self._state, self._duration, self._beginning, self._work = State.STARTING, None, None, None
             self._is_up = self._is_hurried = self._is_closing = False
-            self._raised, self._steps = set(), []
+            self._steps = []
+            self._listeners.begin_again()
             self._metrics.shutting_down.set(0)
             self._no_wait, self._closing, self._ended = threading.Event(), threading.Event(), threading.Event()
 

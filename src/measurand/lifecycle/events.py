@@ -86,6 +86,11 @@ class Listeners:
             found = list(self._listeners[event])
         return found[::-1] if event is Event.SHUTDOWN else found
 
+    def begin_again(self) -> None:
+        """Let every event come once more."""
+        with self._lock:
+            self._past = set()
+
     def renew(self) -> None:
         """In a new child process: have a lock that nobody holds."""
         self._lock = threading.Lock()
