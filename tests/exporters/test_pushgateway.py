@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from measurand import CollectorRegistry, Counter, delete_from_gateway, instance_ip_grouping_key, push_to_gateway, pushadd_to_gateway
+from measurand.exporters.pushgateway import Pushgateway as Exporter
 from measurand.exporters.pushgateway import basic_auth_handler, default_handler, passthrough_redirect_handler
+from measurand.metrics.collecting import gather
 from tests.servers import Pushgateway
 
 HOSTILE = 'a/b c"\\\n\N{SNOWMAN}'
@@ -123,3 +125,16 @@ def test_a_redirect_is_followed_with_the_body_only_by_the_handler_that_says_so()
         push_to_gateway(start, "nightly", registry_with(rows_total=3), handler=passthrough_redirect_handler)
     assert [(request["method"], request["path"]) for request in arrived] == [("PUT", "/moved")]
     assert b"rows_total 3.0" in arrived[0]["body"]
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_an_exporter_pushes_time_and_again(pushgateway: Pushgateway, compression: Any) -> None:
+    exporter = Exporter(pushgateway.address, "shop", grouping_key={"instance": "a"}, compression=compression)
+    for count in (3, 4):
+        exporter.export(gather(registry_with(rows_total=count)))
+        assert pushgateway.metrics() == [f'rows_total{{instance="a",job="shop"}} {count}']
+
+
+def test_an_exporter_with_an_unknown_compression_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="Unsupported compression type: br; use 'gzip' or None"):
+        Exporter("127.0.0.1:9091", "shop", compression="br")  # type: ignore[arg-type]

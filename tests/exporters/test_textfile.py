@@ -10,6 +10,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from measurand import CollectorRegistry, Counter, generate_latest, write_to_textfile
+from measurand.exporters.textfile import Textfile
+from measurand.metrics.collecting import gather
 from tests.support import in_background
 
 
@@ -78,3 +80,16 @@ def test_promtool_finds_nothing_to_say(
     write_to_textfile(tmp_path / "job.prom", registry)
     checked = promtool("check", "metrics", input=(tmp_path / "job.prom").read_text())
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_an_exporter_writes_the_same(tmp_path: Path, registry: CollectorRegistry) -> None:
+    exporter = Textfile(tmp_path / "job.prom", interval=30)
+    exporter.export(gather(registry))
+    assert (tmp_path / "job.prom").read_bytes() == generate_latest(registry)
+    assert (exporter.name, exporter.interval) == ("textfile", 30)
+    assert repr(exporter) == f"Textfile({str(tmp_path / 'job.prom')!r})"
+
+
+def test_an_exporter_whose_file_cannot_be_written_raises(tmp_path: Path, registry: CollectorRegistry) -> None:
+    with pytest.raises(FileNotFoundError):
+        Textfile(tmp_path / "nowhere" / "job.prom").export(gather(registry))

@@ -1,7 +1,8 @@
-"""Pushing to a Prometheus Pushgateway, one call at a time.
+"""Pushing to a Prometheus Pushgateway.
 
 For jobs that end before anything could scrape them. Source: github.com/prometheus/pushgateway, "API". The functions and their handlers
-have the signatures of ``prometheus_client``'s. They block until the gateway has answered; nothing is retried.
+have the signatures of ``prometheus_client``'s. They block until the gateway has answered; nothing is retried. :class:`Pushgateway` does the
+same time and again, as an exporter.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from urllib.error import HTTPError
 from urllib.parse import quote_plus, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-from measurand.encoding.text import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from measurand.encoding.text import CONTENT_TYPE_PLAIN_0_0_4, encode, generate_latest
+from measurand.metrics.collecting import Gathering
 from measurand.metrics.domains import REGISTRY
 
 __all__ = [
+    "Pushgateway",
     "basic_auth_handler",
     "default_handler",
     "delete_from_gateway",
@@ -35,6 +38,51 @@ Handler = Callable[..., Callable[[], None]]
 Compression = Literal["gzip"] | None
 
 TIMEOUT = 30.0
+
+
+class Pushgateway:
+    """Exports to a Pushgateway: each push replaces the one before.
+
+    Args:
+        gateway: The gateway's address: ``host:port``, or a URL with an optional path.
+        job: The value of the label ``job``.
+        grouping_key: Further labels of the group; instances that run at the same time need different ones.
+        interval: Seconds between two pushes.
+        timeout: Seconds for the connection and for each answer.
+        handler: Performs the request; see :func:`default_handler`.
+        compression: ``"gzip"`` or ``None``.
+        name: What this exporter is called.
+
+    Raises:
+        ValueError: The compression is not known.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        job: str,
+        *,
+        grouping_key: Mapping[str, Any] | None = None,
+        interval: float = 15.0,
+        timeout: float = 5.0,
+        handler: Handler | None = None,
+        compression: Compression = None,
+        name: str = "pushgateway",
+    ) -> None:
+        _check_compression(compression)
+        self.name = name
+        self.interval = interval
+        self._gateway = gateway
+        self._job = job
+        self._rest = (grouping_key, timeout, handler, compression)
+
+    def export(self, snapshot: Gathering) -> None:
+        """Push the snapshot.
+
+        Raises:
+            OSError: The gateway cannot be reached or refuses it; the message holds its answer.
+        """
+        _send("PUT", self._gateway, self._job, encode(snapshot), *self._rest)
 
 
 def push_to_gateway(
@@ -61,7 +109,8 @@ def push_to_gateway(
         OSError: The gateway cannot be reached or refuses the metrics; the message holds its answer.
         ValueError: The compression is not known.
     """
-    _send("PUT", gateway, job, registry, grouping_key, timeout, handler, compression)
+    _check_compression(compression)
+    _send("PUT", gateway, job, generate_latest(REGISTRY if registry is None else registry), grouping_key, timeout, handler, compression)
 
 
 def pushadd_to_gateway(
@@ -74,14 +123,15 @@ def pushadd_to_gateway(
     compression: Compression = None,
 ) -> None:
     """Replace only the metrics of the same names in this job's group (HTTP POST); see :func:`push_to_gateway`."""
-    _send("POST", gateway, job, registry, grouping_key, timeout, handler, compression)
+    _check_compression(compression)
+    _send("POST", gateway, job, generate_latest(REGISTRY if registry is None else registry), grouping_key, timeout, handler, compression)
 
 
 def delete_from_gateway(
     gateway: str, job: str, grouping_key: Mapping[str, Any] | None = None, timeout: float | None = TIMEOUT, handler: Handler | None = None
 ) -> None:
     """Delete everything that the gateway holds for this job and grouping key; see :func:`push_to_gateway`."""
-    _send("DELETE", gateway, job, None, grouping_key, timeout, handler, None)
+    _send("DELETE", gateway, job, b"", grouping_key, timeout, handler, None)
 
 
 def instance_ip_grouping_key() -> dict[str, str]:
@@ -163,7 +213,7 @@ def _send(
     method: str,
     gateway: str,
     job: str,
-    registry: Any,
+    data: bytes,
     grouping_key: Mapping[str, Any] | None,
     timeout: float | None,
     handler: Handler | None,
@@ -173,15 +223,15 @@ def _send(
     groups = [("job", job), *sorted((str(name), str(value)) for name, value in (grouping_key or {}).items())]
     url = base.rstrip("/") + "/metrics" + "".join(_segment(name, value) for name, value in groups)
     headers: Headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)]
-    data = b""
+    if compression == "gzip":
+        data = gzip.compress(data, mtime=0)
+        headers.append(("Content-Encoding", "gzip"))
+    (handler or default_handler)(url=url, method=method, timeout=timeout, headers=headers, data=data)()
+
+
+def _check_compression(compression: Any) -> None:
     if compression not in {None, "gzip"}:
         raise ValueError(f"Unsupported compression type: {compression}; use 'gzip' or None")
-    if method != "DELETE":
-        data = generate_latest(REGISTRY if registry is None else registry)
-        if compression == "gzip":
-            data = gzip.compress(data, mtime=0)
-            headers.append(("Content-Encoding", "gzip"))
-    (handler or default_handler)(url=url, method=method, timeout=timeout, headers=headers, data=data)()
 
 
 def _segment(name: str, value: str) -> str:

@@ -8,9 +8,36 @@ import tempfile
 from typing import Any
 
 from measurand.encoding.escaping import UNDERSCORES
-from measurand.encoding.text import generate_latest
+from measurand.encoding.text import encode, generate_latest
+from measurand.metrics.collecting import Gathering
 
-__all__ = ["write_to_textfile"]
+__all__ = ["Textfile", "write_to_textfile"]
+
+
+class Textfile:
+    """Exports to a file in the text format, replaced in one step; for the node exporter's textfile collector.
+
+    Args:
+        path: The file; the collector wants its name to end with ``.prom``.
+        interval: Seconds between two exports.
+        name: What this exporter is called.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, interval: float = 15.0, name: str = "textfile") -> None:
+        self.name = name
+        self.interval = interval
+        self._path = os.fspath(path)
+
+    def __repr__(self) -> str:
+        return f"Textfile({self._path!r})"
+
+    def export(self, snapshot: Gathering) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: It cannot be written; the old one is untouched.
+        """
+        _replace(self._path, encode(snapshot), None)
 
 
 def write_to_textfile(
@@ -31,8 +58,10 @@ def write_to_textfile(
     Raises:
         OSError: The file cannot be written; the old one is untouched and no temporary file is left.
     """
-    path = os.fspath(path)
-    content = generate_latest(registry, escaping)
+    _replace(os.fspath(path), generate_latest(registry, escaping), tmpdir)
+
+
+def _replace(path: str, content: bytes, tmpdir: str | os.PathLike[str] | None) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.", suffix=".tmp", dir=tmpdir or os.path.dirname(path) or ".")
     try:
         with os.fdopen(handle, "wb") as file:
