@@ -1,0 +1,78 @@
+"""Logs as lines of JSON, written by a thread of their own: whoever logs puts a record into a queue and goes on.
+
+Where the output is stuck and the queue is full, records are dropped and counted; no request waits for a log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
+from typing import TextIO
+
+from measurand import Counter
+
+DROPPED = Counter("log_records_dropped_total", "Log records that were dropped because the output was stuck")
+
+LONGEST_QUEUE = 10_000
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+
+
+class JsonLines(logging.Formatter):
+    """One record, one line: the time, level, logger and message, then what was given in ``extra``.
+
+    Args:
+        fields: What every line says besides.
+    """
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__()
+        self._fields = dict(fields)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": moment, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage(), **self._fields}
+        line |= {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        if record.exc_text or record.exc_info:
+            line["exception"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class _Dropping(QueueHandler):
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            DROPPED.inc()
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        if record.exc_info:  # turned into text here, so that no frame is kept alive in the queue
+            record.exc_text, record.exc_info = logging.Formatter().formatException(record.exc_info), None
+        return record
+
+
+@contextmanager
+def writing(*, output: TextIO | None = None, level: int = logging.INFO, **fields: str) -> Iterator[None]:
+    """All loggers write to ``output`` (standard error) while the block lasts; what is queued at its end is still written."""
+    stream = logging.StreamHandler(output or sys.stderr)
+    stream.setFormatter(JsonLines(fields))
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(LONGEST_QUEUE)
+    handler = _Dropping(waiting)
+    listener = QueueListener(waiting, stream)
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(level)
+    listener.start()
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+        listener.stop()

@@ -1,0 +1,40 @@
+"""What the observer found, for people; its numbers are on the governance endpoint. And the pass that is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from ..constitution import Article, HaltCause
+from ..halting import Alarm
+from ..handover import Handover
+from ..observer import Observer
+from ..web import prepare
+
+
+def create_app(observer: Observer) -> FastAPI:
+    """The application."""
+    app = prepare(FastAPI(title="Governance: observer"))
+
+    @app.get("/v1/findings")
+    def findings() -> dict[str, Any]:
+        """The state of the chain, and breaches by article."""
+        breaches = {article: observer.record.breaches[article] for article in Article}
+        return {"chain_intact": observer.is_chain_intact, "halted": observer.record.is_halted, "breaches": breaches}
+
+    return app
+
+
+def create_pass(observer: Observer, handover: Handover) -> Callable[[], Awaitable[None]]:
+    """What is to be repeated: look, in a worker thread; and halt the system when the log is not what it was."""
+    alarm = Alarm(handover, "observer", HaltCause.CHAIN)
+
+    async def look() -> None:
+        await run_in_threadpool(observer.observe)
+        if not observer.is_chain_intact:
+            await alarm.sound("the log is not what it was")
+
+    return look
