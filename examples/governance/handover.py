@@ -148,11 +148,13 @@ class RedisHandover:
 
     Args:
         url: ``redis://host:port/database``.
+        wait: Seconds to wait for an answer.
     """
 
     transport = "redis"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait: float = SECONDS_TO_WAIT) -> None:
+        self._wait = wait
         self.client: redis.Redis = redis.Redis.from_pool(
             redis.BlockingConnectionPool.from_url(
                 url,
@@ -173,7 +175,7 @@ class RedisHandover:
         except (RedisError, OSError) as reason:
             raise UnreachableError("the queue to the event writer cannot be reached") from reason
         try:
-            answer = await self.client.blpop([answer_key(act.id)], timeout=SECONDS_TO_WAIT)
+            answer = await self.client.blpop([answer_key(act.id)], timeout=self._wait)
         except (RedisError, OSError) as reason:
             raise PendingError(act) from reason
         if answer is None:

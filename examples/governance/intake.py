@@ -33,7 +33,6 @@ DELIVERIES = Counter(
 )
 QUEUE_LENGTH = Gauge("event_queue_length", "Acts waiting in the queue")
 
-SECONDS_OF_PATIENCE = 1
 SECONDS_BETWEEN_TRIES = 0.2
 SECONDS_ANSWERS_LIVE = 60
 
@@ -44,11 +43,13 @@ class Intake:
     Args:
         url: ``redis://host:port/database``.
         writer: Who records.
+        patience: Seconds to wait for an act before it is asked again whether to stop.
     """
 
-    def __init__(self, url: str, writer: Writer) -> None:
+    def __init__(self, url: str, writer: Writer, *, patience: float = 1.0) -> None:
+        self._patience = patience
         self.client: Redis = Redis.from_url(
-            url, socket_connect_timeout=2, socket_timeout=SECONDS_OF_PATIENCE + 2, retry=Retry(NoBackoff(), 0), max_connections=4
+            url, socket_connect_timeout=2, socket_timeout=patience + 2, retry=Retry(NoBackoff(), 0), max_connections=4
         )
         self._writer = writer
         self._stopping = threading.Event()
@@ -92,7 +93,7 @@ class Intake:
             pass
 
     def _take_one(self) -> None:
-        raw = self.client.blmove(QUEUE, TAKEN, SECONDS_OF_PATIENCE, "RIGHT", "LEFT")
+        raw = self.client.blmove(QUEUE, TAKEN, self._patience, "RIGHT", "LEFT")
         if raw is None:
             return
         answered = self._handle(raw)
