@@ -79,11 +79,17 @@ class Handover(Protocol):
 
 
 class Measured:
-    """A handover that is counted and timed."""
+    """A handover that is counted and timed.
+
+    Attributes:
+        transport: See ``Handover``.
+        client: The client of Redis, where acts go through it.
+    """
 
     def __init__(self, inner: Handover) -> None:
         self._inner = inner
         self.transport = inner.transport
+        self.client = inner.client if isinstance(inner, RedisHandover) else None
 
     async def submit(self, act: Act) -> dict[str, Any]:
         """See ``Handover``."""
