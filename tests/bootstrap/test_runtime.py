@@ -77,7 +77,7 @@ def test_a_metric_with_such_a_label_is_an_error_that_says_what_to_do(starting: S
 def test_starts_are_counted_over_all_lives(tmp_path: Path) -> None:
     code = f"import measurand\nwith measurand.start('shop', state_directory={str(tmp_path)!r}, drain_delay=0):\n    "
     code += "print(measurand.REGISTRY.get_sample_value('service_starts_total'))"
-    assert [run_python(code).stdout.strip() for _ in range(3)] == ["1.0", "2.0", "3.0"]
+    assert [run_python(code).stdout.strip() for _ in range(3)] == ["1", "2", "3"]
 
 
 def test_without_a_place_for_it_the_number_of_starts_is_absent_and_a_warning_says_why(

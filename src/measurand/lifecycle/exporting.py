@@ -38,10 +38,14 @@ def schedule(exporters: Iterable[Exporter], polling: Polling, coordinator: Coord
         ConfigurationError: Something is no exporter, or two have one name.
     """
     chosen = list(exporters)
+    names: set[str] = set()
     for exporter in chosen:
         lacking = [name for name in ("name", "interval", "export") if not hasattr(exporter, name)]
         if lacking:
             raise ConfigurationError(f"{exporter!r} is no exporter: it has no {' and no '.join(lacking)}")
+        if exporter.name in names:
+            raise ConfigurationError(f"there are two exporters named {exporter.name!r}; give each a name of its own: name='…'")
+        names.add(exporter.name)
     for exporter in chosen:
         coordinator.add_flush(exporter.name, _Destination(exporter, polling, registry).flush)
 
