@@ -30,6 +30,7 @@ from measurand.errors import AlreadyStarted, ConfigurationError, DefinitionError
 from measurand.exporters.protocol import Exporter
 from measurand.health.check import Check
 from measurand.health.monitor import HealthMonitor
+from measurand.integrations.access_logs import leave_out
 from measurand.lifecycle.background import renew_after_fork
 from measurand.lifecycle.coordinator import Coordinator, Event, State
 from measurand.lifecycle.exporting import schedule
@@ -194,6 +195,7 @@ class Runtime:
             if self._server is not None:
                 self._server.start()
                 undo.callback(self._server.stop)
+            undo.callback(leave_out(self.pages.paths))
             self.health.start(wait_for_loop=WAIT_FOR_LOOP)
             self.polling.start()
             atexit.register(self._stop_at_exit)
