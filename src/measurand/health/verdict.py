@@ -27,8 +27,8 @@ class Verdict(NamedTuple):
         reason: Why it is not healthy; ``None`` if it is.
         latency: Seconds that the latest run took; ``None`` before the first.
         failures: How many results in a row were failures.
-        at: When the latest result came, on the monotonic clock; ``None`` before the first.
-        date: The same in seconds since the Unix epoch.
+        at: When this began to count, on the monotonic clock; ``None`` before the first result.
+        date: When the latest result came, in seconds since the Unix epoch; ``None`` before the first.
     """
 
     healthy: bool = False
@@ -48,10 +48,12 @@ class Verdict(NamedTuple):
             date: The same in seconds since the Unix epoch.
         """
         latency = self.latency if latency is None else latency
+        if failure is Reason.STALE:  # that there is none is no result
+            return self._replace(healthy=False, reason=failure, failures=self.failures + 1, at=at)
         if failure is None:
             return Verdict(True, None, latency, 0, at, date)
         failures = self.failures + 1
-        forgiven = self.healthy and failures < FAIL_AFTER and failure is not Reason.STALE
+        forgiven = self.healthy and failures < FAIL_AFTER
         return Verdict(forgiven, None if forgiven else failure, latency, failures, at, date)
 
     def is_stale(self, now: float, interval: float) -> bool:
