@@ -107,7 +107,7 @@ def test_usual_names_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("criticality", ["", "fatal", "CRITICAL", None, 1])
 def test_an_unknown_criticality_is_refused_with_those_there_are(criticality: Any) -> None:
-    with pytest.raises(ConfigurationError, match="'database' has the criticality .*; it must be one of critical, degraded, info"):
+    with pytest.raises(ConfigurationError, match=r"'database' has the criticality .*; it must be one of critical, degraded, info"):
         Check("database", passes, criticality=criticality)
 
 
@@ -120,7 +120,7 @@ def test_a_time_that_is_none_is_refused(setting: str, seconds: Any) -> None:
 
 @pytest.mark.parametrize("run", [None, 5, "ping", passes()])
 def test_what_cannot_be_called_is_refused(run: Any) -> None:
-    with pytest.raises(ConfigurationError, match="'database' cannot be run: .* is not callable; pass a function"):
+    with pytest.raises(ConfigurationError, match=r"'database' cannot be run: .* is not callable; pass a function"):
         Check("database", run)
 
 

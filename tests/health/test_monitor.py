@@ -41,15 +41,18 @@ class TestRegistration:
         assert bench.monitor.names == ["database"]
 
     def test_a_mistake_is_found_when_it_is_made(self, bench: Bench) -> None:
-        for mistake, settings in [
-            (None, {"name": "data base"}),
+        mistakes: list[tuple[Any, dict[str, Any]]] = [
+            (Switch("a"), {"name": "data base"}),
             (Switch("a"), {"timeout": 0}),
             (Switch("a"), {"criticality": "fatal"}),
             (object(), {"name": "a"}),
-        ]:
+        ]
+        for check, settings in mistakes:
             with pytest.raises(ConfigurationError):
-                given: Any = bench.monitor.add(mistake, **settings)
-                given(Switch("x"))
+                bench.monitor.add(check, **settings)
+            decorate: Any = bench.monitor.add(**settings)
+            with pytest.raises(ConfigurationError):
+                decorate(check)
         assert bench.monitor.names == []
 
     def test_a_check_that_was_removed_is_no_longer_shown(self, bench: Bench) -> None:

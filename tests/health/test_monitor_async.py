@@ -101,7 +101,7 @@ class TestWhere:
 
     def test_a_sync_function_that_returns_a_coroutine_is_awaited(self, bench: Bench, loop: asyncio.AbstractEventLoop) -> None:
         switch = AsyncSwitch("database")
-        bench.monitor.add(lambda: switch.run(), name="database")
+        bench.monitor.add(lambda: (switch.run(),)[0], name="database")
         bench.monitor.attach(loop)
         assert bench.settle("database").healthy
         assert switch.loops == [loop]

@@ -96,7 +96,7 @@ class TestRun:
         with loop_in_thread() as loop:
             pass
         Run(Check("database", passes), ends).in_loop(loop)
-        Run(Check("database", lambda: passes()), ends).in_thread(lambda: loop)
+        Run(Check("database", lambda: (passes(),)[0]), ends).in_thread(lambda: loop)
         assert [ending.is_void for ending in ends.endings] == [True, True]
 
     def test_given_up_before_its_turn_it_does_not_run(self) -> None:
