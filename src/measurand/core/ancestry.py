@@ -8,7 +8,6 @@ ids are used again; the time of its start, in clock ticks since the machine's, m
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +55,8 @@ def family(pid: int | None = None, proc: str = PROC) -> str:
     """
     current = process(pid or os.getpid(), proc)
     if current is None:
+        import multiprocessing  # noqa: PLC0415 - importing it leaves a second name for the main module behind
+
         parent = multiprocessing.parent_process() if pid is None else None
         return f"pid-{parent.pid if parent else pid or os.getpid()}"
     while (above := process(current.parent, proc)) is not None and _is_kin(current, above, proc):
