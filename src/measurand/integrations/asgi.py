@@ -240,21 +240,29 @@ class Middleware:
         kind = scope["type"]
         if kind == "lifespan":
             await drive(self, scope, receive, send)
-        elif kind == "websocket" and COUNTED not in scope and scope.get("path") not in self._aside:
+        elif kind == "websocket" and COUNTED not in scope:
             scope[COUNTED] = True
-            await watch(self, scope, receive, send)
+            if self._is_new:
+                self.server_started()
+            if scope.get("path") in self._aside:
+                await self.app(scope, receive, send)
+            else:
+                await watch(self, scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
     def server_started(self) -> None:
-        """Tell the service, once, that its server is up; called in the event loop."""
+        """Tell the service, once, that its server is up; called in the event loop. What fails is reported."""
         if self._is_new:
             self._is_new = False
-            pages = self.service.pages
-            self._aside = {**dict.fromkeys(self.service.excluded), **{path: pages.find(path) for path in pages.paths}}
+            try:
+                pages = self.service.pages
+                self._aside = {**dict.fromkeys(self.service.excluded), **{path: pages.find(path) for path in pages.paths}}
+            except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+                self.report(failure)
             try:
                 self.service.server_started(running_loop())
-            except Exception as failure:  # noqa: BLE001 - the request can be recorded all the same
+            except Exception as failure:  # noqa: BLE001 - ours must not become the application's
                 self.report(failure)
 
     def report(self, failure: Exception) -> None:

@@ -40,7 +40,7 @@ async def watch(middleware: Watching, scope: Message, receive: Receive, send: Se
 
     async def watched_receive() -> Message:
         message = await receive()
-        if message["type"] == "websocket.disconnect":
+        if message.get("type") == "websocket.disconnect":
             connection.close()
         return message
 
@@ -50,7 +50,7 @@ async def watch(middleware: Watching, scope: Message, receive: Receive, send: Se
         except OSError:
             connection.close()
             raise
-        kind = message["type"]
+        kind = message.get("type")
         if kind == "websocket.accept":
             connection.open()
         elif kind == "websocket.close":
