@@ -99,22 +99,42 @@ def test_the_drain_delay_ends_by_itself(server) -> None:
     coordinator.shutdown()
 
 
-def test_a_second_signal_skips_the_waits_and_later_ones_go_straight_to_the_server(coordinator, server) -> None:
+def test_a_second_signal_skips_the_waits_and_later_ones_go_straight_to_the_server(coordinator, server, metrics_clock) -> None:
     hook_sigterm(coordinator)
     send()
     wait_until(lambda: coordinator.state is State.PREPARING)
+    metrics_clock.advance(1)
     send()
     wait_until(lambda: len(server.heard) == 1)
     send()
     wait_until(lambda: len(server.heard) == 2)
 
 
-def test_readiness_goes_at_once_and_listeners_of_draining_are_called_before_the_server_hears_of_it(coordinator, server) -> None:
+def test_a_signal_told_twice_is_one(coordinator, server, metrics_clock, caplog) -> None:
+    """As systemd does to a server's workers, whose master passes it on as well."""
+    hook_sigterm(coordinator)
+    send()
+    wait_until(lambda: coordinator.state is State.PREPARING)
+    with caplog.at_level(logging.DEBUG, "measurand"):
+        for seconds in (0, 0.9):
+            metrics_clock.advance(seconds)
+            caplog.clear()
+            send()
+            wait_until(lambda: "the signal was told twice" in caplog.text)
+    assert (coordinator.state, server.heard) == (State.PREPARING, [])
+    metrics_clock.advance(0.2)
+    send()
+    wait_until(lambda: server.heard)
+
+
+def test_readiness_goes_at_once_and_listeners_of_draining_are_called_before_the_server_hears_of_it(coordinator, server, metrics_clock) -> None:
     seen = []
     coordinator.on(Event.PREPARE_SHUTDOWN, lambda: seen.append(("preparing", list(server.heard))))
     coordinator.on(Event.DRAINING, lambda: seen.append(("draining", list(server.heard))))
     hook_sigterm(coordinator)
     send()
+    wait_until(lambda: coordinator.state is State.PREPARING)
+    metrics_clock.advance(1)
     send()
     wait_until(lambda: server.heard)
     assert seen == [("preparing", []), ("draining", [])]
@@ -335,7 +355,7 @@ def test_a_system_without_signals_between_threads_is_refused(coordinator, caplog
     [("off", None, False), ("auto", True, False), ("auto", False, True), ("on", False, True)],
     ids=["off", "not supported by the application", "auto", "on"],
 )
-def test_uvicorn_without_a_lifespan_is_stopped_so_that_exit_handlers_run(coordinator, lifespan, outcome, says_so) -> None:
+def test_uvicorn_without_a_lifespan_is_stopped_so_that_exit_handlers_run(coordinator, metrics_clock, lifespan, outcome, says_so) -> None:
     heard = []
 
     def handle_exit(self: object, number: int, frame: object) -> None:
@@ -346,6 +366,8 @@ def test_uvicorn_without_a_lifespan_is_stopped_so_that_exit_handlers_run(coordin
     signal.signal(signal.SIGTERM, server.handle_exit)
     hook_sigterm(coordinator)
     send()
+    wait_until(lambda: coordinator.state is State.PREPARING)
+    metrics_clock.advance(1)
     send()
     wait_until(lambda: heard or server.should_exit)
     assert (bool(heard), server.should_exit) == (says_so, not says_so)

@@ -2,7 +2,8 @@
 
 A server that gets SIGTERM closes its listeners before anybody has noticed that it will. :func:`hook_sigterm` puts itself in front of the
 server's handler: it begins the shutdown, keeps everything running for the drain delay, and then delivers the signal once more, to the
-handler that the server had installed, in the main thread, as if it had come just now. A second signal in the meantime skips the waits.
+handler that the server had installed, in the main thread, as if it had come just now. A second signal in the meantime skips the waits,
+unless it comes so soon after the first that it is the same one, told twice.
 
 In front of some servers there is no place: they take the signal in another process, or in the middle of their event loop. There the hook is
 refused, which changes nothing for the server, and the log says what to do instead.
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from measurand import clock
 from measurand.lifecycle.coordinator import FOR_WORK, Coordinator
 
 __all__ = ["Hook", "hook_sigterm"]
@@ -33,6 +35,10 @@ WHAT_TO_DO = (
     "Until it stops accepting, the service will still look ready. Have `measurand drain URL --wait` run before the signal is sent, for "
     "example as a preStop hook: it makes the service not ready and waits for the drain delay."
 )
+
+ECHO = 1.0
+"""Seconds within which a second signal is the first one again: service managers signal every process of a service, and a server's master
+passes on what it got."""
 
 COMES_BY_WITHIN = 10.0
 """Seconds that the main thread is given to install the hook, where another thread asks for it."""
@@ -51,7 +57,7 @@ class Hook:
         self._own_handler = own_handler
         self._originals: dict[int, Any] = {}
         self._process = os.getpid()
-        self._is_signalled = False
+        self._signalled_at: float | None = None
         self._is_released = False
         self._is_settled = threading.Event()
         self._lock = threading.Lock()
@@ -124,9 +130,15 @@ class Hook:
 
     def _come(self, number: int) -> None:
         """The work, in a thread of its own."""
+        now = clock.monotonic()
         with self._arriving:
-            is_first, self._is_signalled = not self._is_signalled, True
-        if not is_first:
+            first = self._signalled_at
+            if first is None:
+                self._signalled_at = now
+        if first is not None:
+            if now - first < ECHO:
+                log.debug("the signal was told twice")
+                return
             log.info("a second signal: skipping the waits")
             self._coordinator.skip_waits()
             return
