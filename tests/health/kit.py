@@ -147,3 +147,23 @@ class Threads:
     def names(self) -> list[str]:
         """The names of those that run now."""
         return sorted(thread.name for thread in set(threading.enumerate()) - self._before if thread.name.startswith("measurand-health"))
+
+
+class Running:
+    """A monitor that evaluates in the background, as in an application, only more often."""
+
+    def __init__(self, monitor: HealthMonitor, registry: CollectorRegistry) -> None:
+        self.monitor = monitor
+        self.registry = registry
+        monitor.start()
+
+    def result(self, name: str) -> CheckResult:
+        return self.monitor.results()[name]
+
+    def wait_for(self, name: str, *reasons: str | None) -> CheckResult:
+        """Wait until the check fails for one of these reasons; ``None`` is: until it passes."""
+        wait_until(
+            lambda: self.result(name).reason in reasons and self.result(name).healthy == (self.result(name).reason is None),
+            what=lambda: f"{name} is still {self.result(name)}",
+        )
+        return self.result(name)

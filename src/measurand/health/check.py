@@ -19,7 +19,7 @@ from typing import Any
 from measurand.errors import ConfigurationError
 from measurand.health.reasons import Reason
 
-__all__ = ["TIMEOUT", "Check", "Criticality", "Outcome", "Runnable", "time_allowed"]
+__all__ = ["TIMEOUT", "Check", "Criticality", "Outcome", "Runnable", "allow_time", "time_allowed"]
 
 TIMEOUT = 0.5
 """Seconds that a check may take unless it says otherwise."""
@@ -109,6 +109,11 @@ class Check:
             raise ConfigurationError(f"the health check {given!r} has no name; pass name='…'")
         own = {key: getattr(given, key) for key in ("criticality", "timeout", "interval") if hasattr(given, key)}
         return cls(**{"name": name, "run": run if callable(run) else given, **own, **chosen})
+
+
+def allow_time(seconds: float) -> None:
+    """What :func:`time_allowed` is to say in this context."""
+    _allowed.set(seconds)
 
 
 def time_allowed() -> float:

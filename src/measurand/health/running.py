@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from measurand import clock
-from measurand.health.check import Check, _allowed
+from measurand.health.check import Check, allow_time
 from measurand.health.reasons import Reason, reason_of
 
 __all__ = ["Ending", "Run", "Worker"]
@@ -108,7 +108,7 @@ class Run:
 
     def in_thread(self, find_loop: Callable[[], asyncio.AbstractEventLoop | None]) -> None:
         """Run here; what turns out to be awaitable goes on in the loop that ``find_loop`` names."""
-        _allowed.set(self.check.timeout)
+        allow_time(self.check.timeout)
         self.begun = clock.monotonic()
         try:
             value: Any = self.check.run()
@@ -142,7 +142,7 @@ class Run:
             self._on_end(self, VOID)
 
     async def _drive(self, awaitable: Any) -> None:
-        _allowed.set(self.check.timeout)
+        allow_time(self.check.timeout)
         if self.begun is None:
             self.begun = clock.monotonic()
         try:
