@@ -127,7 +127,7 @@ def test_a_signal_told_twice_is_one(coordinator, server, metrics_clock, caplog) 
     wait_until(lambda: server.heard)
 
 
-def test_readiness_goes_at_once_and_listeners_of_draining_are_called_before_the_server_hears_of_it(coordinator, server, metrics_clock) -> None:
+def test_readiness_goes_at_once_and_listeners_of_draining_are_called_before_the_server_hears(coordinator, server, metrics_clock) -> None:
     seen = []
     coordinator.on(Event.PREPARE_SHUTDOWN, lambda: seen.append(("preparing", list(server.heard))))
     coordinator.on(Event.DRAINING, lambda: seen.append(("draining", list(server.heard))))
