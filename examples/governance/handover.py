@@ -15,44 +15,23 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from measurand import Counter, Histogram
+from measurand import Counter, Histogram, Runtime
+from measurand.health import checks
+from measurand.lifecycle.coordinator import Event
 
+from .errors import PendingError, UnreachableError
 from .events import Act
+from .queueing import LONGEST_QUEUE, QUEUE, answer_key
 from .rules import Refusal, RefusedError
+from .settings import Settings
 
-TRANSPORTS = ("http", "redis")
 OUTCOMES = ("recorded", "refused", "pending", "unreachable")
 
-HANDOVERS = Counter(
-    "event_handovers_total",
-    "Acts handed to the event writer, by what became of them",
-    ["transport", "outcome"],
-    label_values={"transport": TRANSPORTS, "outcome": OUTCOMES},
-)
+HANDOVERS = Counter("event_handovers_total", "Acts handed to the event writer, by what became of them", ["transport", "outcome"])
 HANDOVER_SECONDS = Histogram("event_handover_duration_seconds", "Time until the event writer's answer", ["transport"])
 
 SECONDS_TO_WAIT = 2.0
-QUEUE = "governance:acts"
-TAKEN = "governance:acts:taken"
-LONGEST_QUEUE = 1000
 CONNECTIONS = 50
-
-
-def answer_key(identity: str) -> str:
-    """Where the answer to an act of this id is put."""
-    return f"governance:answer:{identity}"
-
-
-class UnreachableError(Exception):
-    """The act could not be handed over; it will not be recorded."""
-
-
-class PendingError(Exception):
-    """The act was handed over and not answered in time; it may be recorded later, or not."""
-
-    def __init__(self, act: Act) -> None:
-        super().__init__("the event writer has not answered yet")
-        self.act = act
 
 
 class Handover(Protocol):
@@ -79,17 +58,13 @@ class Handover(Protocol):
 
 
 class Measured:
-    """A handover that is counted and timed.
-
-    Attributes:
-        transport: See ``Handover``.
-        client: The client of Redis, where acts go through it.
-    """
+    """A handover that is counted and timed."""
 
     def __init__(self, inner: Handover) -> None:
         self._inner = inner
         self.transport = inner.transport
-        self.client = inner.client if isinstance(inner, RedisHandover) else None
+        for outcome in OUTCOMES:
+            HANDOVERS.labels(self.transport, outcome)  # zeros, for the transport in use
 
     async def submit(self, act: Act) -> dict[str, Any]:
         """See ``Handover``."""
@@ -194,9 +169,18 @@ class RedisHandover:
         await self.client.aclose()
 
 
-def connect(*, redis_url: str | None, event_writer_url: str) -> Measured:
-    """The way that is configured."""
-    return Measured(RedisHandover(redis_url) if redis_url else HttpHandover(event_writer_url))
+def connect(settings: Settings, runtime: Runtime) -> Measured:
+    """The way that is configured, and the check of it.
+
+    Without the event writer there is still something to read, so that its absence is a warning; a queue should never be away.
+    """
+    if settings.redis_url is None:
+        runtime.health.add(checks.http(f"{settings.event_writer}/v1/health", name="event_writer", criticality="degraded"))
+        return Measured(HttpHandover(settings.event_writer))
+    way = RedisHandover(settings.redis_url)
+    # The client belongs to the server's event loop, so that it is checked from when there is one.
+    runtime.lifecycle.on(Event.STARTUP, lambda: runtime.health.add(checks.redis(way.client)), name="check of the queue")
+    return Measured(way)
 
 
 def _read_refusal(content: Any) -> Any:

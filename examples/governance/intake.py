@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from measurand import Counter, Gauge
 
 from .events import Act
-from .handover import QUEUE, TAKEN, answer_key
+from .queueing import QUEUE, TAKEN, answer_key
 from .rules import RefusedError
 from .writer import Writer
 

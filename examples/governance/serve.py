@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = settings.read(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # before the server has its own, and after: it raises again what it caught
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it says each request
     with logs.writing(service=chosen.service, environment=chosen.environment), contextlib.ExitStack() as stack:
         try:
             listener = stack.enter_context(_listen(chosen))

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.exc import SQLAlchemyError
 
+from examples.governance.errors import UnreachableError
 from examples.governance.events import Act
-from examples.governance.handover import UnreachableError
 from examples.governance.writer import Writer
 
 

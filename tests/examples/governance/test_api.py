@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from examples.governance.constitution import Constitution, Kind
+from examples.governance.errors import PendingError, UnreachableError
 from examples.governance.events import Act
 from examples.governance.following import Follower
-from examples.governance.handover import PendingError, UnreachableError
 from examples.governance.services.api import create_app
 from examples.governance.store import EventStore
 from examples.governance.writer import Writer

@@ -14,20 +14,11 @@ import pytest
 from redis import Redis as Client
 
 from examples.governance.constitution import Constitution, Kind
+from examples.governance.errors import PendingError, UnreachableError
 from examples.governance.events import Act
-from examples.governance.handover import (
-    LONGEST_QUEUE,
-    QUEUE,
-    TAKEN,
-    Handover,
-    HttpHandover,
-    Measured,
-    PendingError,
-    RedisHandover,
-    UnreachableError,
-    answer_key,
-)
+from examples.governance.handover import Handover, HttpHandover, Measured, RedisHandover
 from examples.governance.intake import Intake
+from examples.governance.queueing import LONGEST_QUEUE, QUEUE, TAKEN, answer_key
 from examples.governance.rules import Refusal, RefusedError
 from examples.governance.store import EventStore
 from examples.governance.writer import Writer

@@ -96,11 +96,6 @@ def test_the_check_tells_a_good_store_from_a_missing_table_and_from_a_forged_end
         assert not check.run()
 
 
-def test_appending_is_timed(store: EventStore, metrics):
-    store.append(Act(Kind.PROPOSAL, "ada"))
-    assert metrics.delta("event_store_append_duration_seconds_count") == 1
-
-
 def test_an_event_comes_back_with_the_microsecond_and_zone_that_it_had(store: EventStore):
     event = store.append(Act(Kind.PROPOSAL, "ada"))
     assert isinstance(event, Event)

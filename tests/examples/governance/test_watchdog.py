@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from examples.governance.constitution import HaltCause, Kind
+from examples.governance.errors import PendingError, UnreachableError
 from examples.governance.events import Act
-from examples.governance.handover import Measured, PendingError, UnreachableError
+from examples.governance.handover import Measured
 from examples.governance.services.observer import create_app as create_observer
 from examples.governance.services.observer import create_pass
 from examples.governance.services.watchdog import create_app
