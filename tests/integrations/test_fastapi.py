@@ -18,10 +18,10 @@ from measurand.testing.readings import Readings
 
 pytest.importorskip("fastapi")
 
-from fastapi import APIRouter, BackgroundTasks, FastAPI, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, WebSocket
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 # The annotations of the handlers below are read at run time, from the module.
@@ -195,6 +195,32 @@ def test_what_the_server_puts_in_front_of_paths_is_no_part_of_the_endpoint() -> 
     assert found <= {("/api/v1/deep/{x}", 200), ("__unmatched__", 404)}
 
 
+def test_websockets_are_recorded_under_their_route() -> None:
+    router = APIRouter(prefix="/rooms")
+
+    @router.websocket("/{room}")
+    async def room(websocket: WebSocket, room: str) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    app = FastAPI()
+    app.include_router(router, prefix="/api")
+    service = StandIn()
+    install(app, service)
+    sent: list[str] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": "/api/rooms/7", "root_path": "", "headers": [], "query_string": b"", "scheme": "ws"}
+    asyncio.run(app({**scope, "asgi": {"version": "3.0"}, "subprotocols": []}, receive, send))
+    assert sent == ["websocket.accept", "websocket.close"]
+    assert Readings(service.registry).value("websocket_connection_duration_seconds_count", endpoint="/api/rooms/{room}") == 1
+
+
 def test_documentation_and_schema_are_those_of_the_application() -> None:
     bare, measured = make_app(), install(make_app(), StandIn())
     assert measured.openapi() == bare.openapi()
@@ -209,8 +235,6 @@ def test_dependencies_that_fail_are_unhandled_exceptions() -> None:
     async def dependency() -> AsyncIterator[None]:
         raise Boom
         yield
-
-    from fastapi import Depends
 
     app = FastAPI()
     app.get("/items/{x}", dependencies=[Depends(dependency)])(leaf)
@@ -255,14 +279,11 @@ def test_fifty_factories_share_one_service() -> None:
 @pytest.fixture
 def provider() -> Any:
     """An OpenTelemetry provider that keeps what it is given."""
-    pytest.importorskip("opentelemetry.sdk.metrics")
     pytest.importorskip("fastapi.telemetry", reason="this version of FastAPI has no telemetry")
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-
-    reader = InMemoryMetricReader()
-    provider = MeterProvider([reader])
-    provider.reader = reader  # type: ignore[attr-defined]
+    sdk = pytest.importorskip("opentelemetry.sdk.metrics")
+    reader = pytest.importorskip("opentelemetry.sdk.metrics.export").InMemoryMetricReader()
+    provider = sdk.MeterProvider([reader])
+    provider.reader = reader
     yield provider
     provider.shutdown()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -91,7 +91,7 @@ def make_app(tick: Callable[[], None] = lambda: None, **settings: Any) -> Starle
 
 
 class TestConformance(HttpConformance):
-    templates = {"no route under the prefix": "/api/v1/{path}"}
+    templates: ClassVar = {"no route under the prefix": "/api/v1/{path}"}
 
     def connect(self, service: StandIn | None) -> AsgiDriver:
         app = make_app(self.tick)

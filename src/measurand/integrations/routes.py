@@ -54,7 +54,7 @@ class RouteTemplates:
     def __init__(self) -> None:
         self._known: dict[int, str | tuple[Candidate, ...]] = {}
         self._kept: list[Any] = []  # the endpoints themselves: while they live, no other object can have their id
-        self._opaque: list[Candidate] = []
+        self._opaque: dict[str, Candidate] = {}  # mounts of applications that show no routes
         self._walks = 0
 
     def find(self, scope: Mapping[str, Any], path: str) -> str | None:
@@ -93,7 +93,7 @@ class RouteTemplates:
         own = _own_template(scope, endpoint)
         if own is None or "app_root_path" not in scope:
             return own
-        mount = next((each.template for each in self._opaque if any(each.fits(path) for path in paths)), "")
+        mount = next((each.template for each in self._opaque.values() if any(each.fits(path) for path in paths)), "")
         return mount + own
 
     def _learn(self, router: Any) -> None:
@@ -102,7 +102,6 @@ class RouteTemplates:
         self._walks += 1
         found: dict[int, list[Candidate]] = {}
         endpoints: dict[int, Any] = {}
-        self._opaque = []
         for endpoint, candidate in self._walk(router, "", (), 0):
             if len(endpoints) >= MOST:
                 break
@@ -133,7 +132,7 @@ class RouteTemplates:
                 if _routes_of(inner):
                     yield from self._walk(inner, mount, (*regexes, regex), depth + 1)
                 else:
-                    self._opaque.append(Candidate(mount, (*regexes, regex)))
+                    self._opaque[mount] = Candidate(mount, (*regexes, regex))
 
 
 def _routes_of(app: Any) -> list[Any]:
