@@ -108,7 +108,7 @@ class Middleware:
                 page = aside[path]
             else:
                 outer = environ.get(KEY)
-                if outer is None or outer.is_settled:
+                if outer is None:
                     exchange = Exchange(self._measuring, environ, script, start_response)
                 else:
                     outer.endpoint_of = _first_of(self._endpoint_of, outer.endpoint_of)
@@ -137,7 +137,7 @@ class Middleware:
     def _mount_of(self, before: str, after: str) -> str:
         """What a dispatcher has moved from the path to the SCRIPT_NAME, if it is one of its mounts rather than text of the client."""
         mount = after.removeprefix(before)
-        if mount in self._mounts:
+        if not mount or mount in self._mounts:
             return mount
         if not after.startswith(before) or not _is_mounted(self.app, mount):
             return ""

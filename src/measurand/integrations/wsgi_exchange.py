@@ -8,7 +8,8 @@ What it has seen it hands to the metrics once, when the application is done.
 Nothing of its own reaches the application or the server: a failure is reported and costs the record of that request. An exchange is
 used by one thread at a time, as PEP 3333 has it.
 
-Most requests go the same short way, and what is in it runs cold, between a server and a framework: hence the plain code there.
+Most requests go the same short way, and the code on it is cold when it runs, between a server and a framework. So there is little of
+it, and what only some requests need is in :class:`~measurand.integrations.wsgi_rare.Rare`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from measurand import clock
-from measurand.catalog.http import CANCELLED, INCOMPLETE, UNMATCHED, HttpMetrics, exception_name
+from measurand.catalog.http import UNMATCHED, HttpMetrics, exception_name
 from measurand.integrations.wsgi_input import WatchedInput
+from measurand.integrations.wsgi_rare import Rare, number
 
 __all__ = ["FAILURE", "KEY", "TEMPLATE", "EndpointOf", "Environ", "ExcInfo", "Exchange", "Measuring", "StartResponse", "Write"]
 
@@ -32,16 +34,13 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 EndpointOf = Callable[[Environ], str | None]
 
 KEY = "measurand.exchange"
-"""Where a request's exchange stands in its environment."""
+"""Where the exchange of a request under way stands in its environment."""
 
 TEMPLATE = "measurand.endpoint"
 """Where inner code may put the template of the route that took the request, if nothing else says it."""
 
 FAILURE = "measurand.failure"
 """Where inner code may put the class name of an exception that it turned into a response with status 500."""
-
-CLIENT_GONE = 499
-"""The status of a request whose client went away before there was a response."""
 
 TESTS_CLIENT = "werkzeug.test"
 """The client that Werkzeug and Flask have for tests. It takes the first chunk, and asks for more only if somebody reads the body."""
@@ -69,7 +68,6 @@ class Exchange:
 
     Attributes:
         endpoint_of: What knows the route.
-        is_settled: Whether the request has been recorded.
 
     Args:
         measuring: What is common to the requests of one middleware.
@@ -84,18 +82,11 @@ class Exchange:
         "_ended",
         "_endpoint",
         "_environ",
-        "_expected",
-        "_first",
-        "_has_left",
         "_headers",
-        "_is_file",
-        "_is_for_tests",
-        "_is_watched",
-        "_left_unanswered",
+        "_is_settled",
         "_measuring",
         "_method",
-        "_raised",
-        "_received",
+        "_rare",
         "_script",
         "_sent",
         "_start_response",
@@ -103,36 +94,35 @@ class Exchange:
         "_status",
         "_write",
         "endpoint_of",
-        "is_settled",
     )
 
     def __init__(self, measuring: Measuring, environ: Environ, script: str | None, start_response: StartResponse) -> None:
-        self.is_settled = True  # there is nothing to record as yet
+        self._is_settled = True  # there is nothing to record as yet
         self.endpoint_of = measuring.endpoint_of
         self._measuring = measuring
         self._environ = environ
-        self._start_response = start_response
         self._script = script
+        self._start_response = start_response
         self._endpoint: str | None = None
         self._status = ""
-        self._headers: Any = ()
-        self._body: Any = ()
-        self._close: Callable[[], object] | None = None
         self._ended: float | None = None
-        self._first: float | None = None
-        self._raised: BaseException | None = None
-        self._has_left = self._left_unanswered = self._is_file = self._is_for_tests = False
-        self._received = 0
-        self._sent = self._expected = -1  # bytes; below 0 as long as the server was given none
+        self._sent = -1  # bytes; below 0 as long as the server was given none
+        self._rare: Rare | None = None
         http = measuring.http
-        self._is_watched = http.has_details
+        if http.has_details:
+            self._rarely().is_detailed = True
         length = environ.get("CONTENT_LENGTH")
         if (length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ:
-            environ["wsgi.input"] = WatchedInput(environ["wsgi.input"], _number(length), self._note_received)
+            environ["wsgi.input"] = WatchedInput(environ["wsgi.input"], number(length), self._rarely().note_received)
         self._started = clock.monotonic()
         self._method = http.start(environ["REQUEST_METHOD"])
-        self.is_settled = False
+        self._is_settled = False
         environ[KEY] = self
+
+    def _rarely(self) -> Rare:
+        if self._rare is None:
+            self._rare = Rare()
+        return self._rare
 
     # -- what the application calls --------------------------------------------------------------------------------------------
 
@@ -143,18 +133,13 @@ class Exchange:
         self._status = status
         self._headers = headers
         try:
+            if exc_info is not None:
+                self._environ.setdefault(FAILURE, exception_name(exc_info[1]))
             if self._endpoint is None:
                 environ = self._environ
                 endpoint = self.endpoint_of(environ)
-                if endpoint is None or environ.get("SCRIPT_NAME") != self._script:
-                    self._resolve()
-                else:
-                    self._endpoint = endpoint
-            if type(self._start_response) is FunctionType and self._start_response.__module__ == TESTS_CLIENT:
-                self._is_for_tests = self._is_watched = True
-                self._expected = self._content_length()
-            if exc_info is not None:
-                self._environ.setdefault(FAILURE, exception_name(exc_info[1]))
+                if endpoint is not None:
+                    self._endpoint = endpoint if environ.get("SCRIPT_NAME") == self._script else self._below_mounts(endpoint)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self._measuring.report(failure)
         return self.write
@@ -164,18 +149,18 @@ class Exchange:
         try:
             result = self._write(data)
         except OSError:
-            self._has_left = True
+            self._rarely().has_left = True
             raise
         self._sent = max(self._sent, 0) + len(data)
-        if self._is_watched:
-            self._note_sent()
+        if self._rare is not None:
+            self._note_sent(self._rare)
         return result
 
     # -- what the middleware calls ---------------------------------------------------------------------------------------------
 
     def failed(self, error: BaseException) -> None:
         """The application has raised instead of returning."""
-        self._raised = error
+        self._rarely().raised = error
         self._end()
         self._settle()
 
@@ -189,9 +174,14 @@ class Exchange:
                 self._settle()
                 return returned
             self._body = returned
-            self._close = getattr(returned, "close", None)
+            self._close: Callable[[], object] | None = getattr(returned, "close", None)
             wrapper = self._environ.get("wsgi.file_wrapper")
-            if wrapper is not None and _is_file(returned, wrapper):
+            if wrapper is None:
+                if getattr(self._start_response, "__module__", None) == TESTS_CLIENT:
+                    rare = self._rarely()
+                    rare.is_for_tests = True
+                    rare.expected = self._content_length()
+            elif _is_file(returned, wrapper):
                 self._watch_file(returned)
                 return returned
             return _SizedBody(self, returned) if hasattr(returned, "__len__") else self
@@ -206,22 +196,21 @@ class Exchange:
         try:
             for chunk in self._body:
                 if isinstance(chunk, bytes):  # to anything else the server will object
-                    sent += len(chunk)
-                self._sent = sent
-                if self._is_watched:
-                    self._note_sent()
+                    self._sent = sent = sent + len(chunk)
+                    if self._rare is not None:
+                        self._note_sent(self._rare)
                 yield chunk
         except GeneratorExit:
             raise  # the server lets go of this iterator; close() comes next
         except BaseException as error:
-            self._raised = error
+            self._rarely().raised = error
             self._end()
             raise
         try:
             self._ended = clock.monotonic()
-        except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+        except Exception as failure:  # noqa: BLE001 - ours must not become the server's
             self._measuring.report(failure)
-        if self._close is None or self._is_for_tests:
+        if self._close is None or (self._rare is not None and self._rare.is_for_tests):
             self._settle()
 
     def close(self) -> None:
@@ -235,25 +224,19 @@ class Exchange:
             self._settle()
 
     def __del__(self) -> None:
-        if not self.is_settled:  # whoever asked has let go of a body without closing it
+        if not self._is_settled:  # whoever asked has let go of a body without closing it
             if self._ended is None:
                 self._stop(None)
             self._settle()
 
     # -- what is noted ---------------------------------------------------------------------------------------------------------
 
-    def _resolve(self) -> None:
-        environ = self._environ
-        endpoint = self.endpoint_of(environ) or environ.get(TEMPLATE)
-        if endpoint is not None:
-            script = environ.get("SCRIPT_NAME")
-            if script != self._script:
-                endpoint = self._measuring.mount_of(self._script or "", script or "") + endpoint
-            self._endpoint = endpoint
+    def _below_mounts(self, endpoint: str) -> str:
+        return self._measuring.mount_of(self._script or "", self._environ.get("SCRIPT_NAME") or "") + endpoint
 
     def _watch_file(self, file: Any) -> None:
         """The server knows its own file wrapper by its class, so that this is not wrapped; only its ``close`` tells us."""
-        self._is_file = True
+        self._rarely().is_file = True
         self._sent = max(self._sent, 0)
         try:
             file.close = self.close
@@ -261,17 +244,11 @@ class Exchange:
             self._end()
             self._settle()
 
-    def _note_received(self, count: int, is_cut: bool) -> None:
-        self._received = count
-        if is_cut:
-            self._has_left = True
-            self._left_unanswered = self._left_unanswered or self._sent < 0
-
-    def _note_sent(self) -> None:
+    def _note_sent(self, rare: Rare) -> None:
         try:
-            if self._first is None:
-                self._first = clock.monotonic()
-            if self._sent == self._expected:
+            if rare.first is None:
+                rare.first = clock.monotonic()
+            if self._sent == rare.expected:
                 self._end()
                 self._settle()
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
@@ -281,29 +258,29 @@ class Exchange:
         """The response is complete, or will never be."""
         try:
             self._ended = clock.monotonic()
-        except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+        except Exception as failure:  # noqa: BLE001 - ours must not become the server's
             self._measuring.report(failure)
 
     def _stop(self, error: BaseException | None) -> None:
         """The server asks for no more of a body that has not ended; ``error`` is why, where that is known."""
         self._end()
+        rare = self._rarely()
         if error is None or isinstance(error, GeneratorExit):
-            if not self._is_complete():
-                self._has_left = True
+            rare.has_left = rare.has_left or not self._is_complete(rare)
         elif isinstance(error, OSError) or type(error).__name__ == "ClientDisconnected":  # the latter is Waitress' name for it
-            self._has_left = True
+            rare.has_left = True
         else:
-            self._raised = error
+            rare.raised = error
 
-    def _is_complete(self) -> bool:
-        if self._is_file or self._method == "HEAD" or self._status[:3] in {"204", "304"}:
+    def _is_complete(self, rare: Rare) -> bool:
+        if rare.is_file or self._method == "HEAD" or self._status[:3] in {"204", "304"}:
             return True
         return 0 <= self._content_length() <= self._sent
 
     def _content_length(self) -> int:
         """The length that the application has announced; less than 0 if it has not."""
         try:
-            return next((_number(value) for name, value in self._headers if name.lower() == "content-length"), -1)
+            return next((number(value) for name, value in self._headers if name.lower() == "content-length"), -1)
         except Exception:  # noqa: BLE001 - the application's headers are whatever the server has let through
             return -1
 
@@ -311,52 +288,47 @@ class Exchange:
 
     def _settle(self) -> None:
         """Record the request, once."""
-        if self.is_settled:
+        if self._is_settled:
             return
-        self.is_settled = True
+        self._is_settled = True
         try:
             if self._endpoint is None:
-                self._resolve()
+                self._ask_again()
             ended = clock.monotonic() if self._ended is None else self._ended
-            if self._raised is None and not self._has_left and "1" <= self._status < "5" and not self._is_watched:
+            if self._rare is None and "1" <= self._status < "5":
                 self._measuring.http.finish(self._method, self._endpoint or UNMATCHED, int(self._status[:3]), ended - self._started)
             else:
-                self._record(ended)
-        except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+                self._record(ended, self._rarely())
+        except Exception as failure:  # noqa: BLE001 - ours must not become the server's
             self._measuring.report(failure)
-        finally:
-            self._environ = {}  # the request's refers to this exchange
+        finally:  # nothing that refers to this exchange shall have to wait for the garbage collector
+            self._environ.pop(KEY, None)
+            if self._rare is not None:
+                self._rare.raised = None
 
-    def _record(self, ended: float) -> None:
-        status, error_type = self._outcome()
+    def _ask_again(self) -> None:
+        """The route was not known when the response started, or the response has not."""
+        try:
+            endpoint = self.endpoint_of(self._environ) or self._environ.get(TEMPLATE)
+            self._endpoint = None if endpoint is None else self._below_mounts(endpoint)
+        except Exception as failure:  # noqa: BLE001 - the request can be recorded all the same
+            self._measuring.report(failure)
+
+    def _record(self, ended: float, rare: Rare) -> None:
+        status, error_type = rare.outcome(self._status, self._sent >= 0, self._environ.get(FAILURE))
         details: dict[str, float | None] = {}
-        if self._is_watched:
+        if rare.is_detailed:
             details = {
-                "request_bytes": self._received,
-                "response_bytes": self._response_bytes(),
-                "first_byte": (self._first or ended) - self._started,
+                "request_bytes": rare.received,
+                "response_bytes": self._response_bytes(rare),
+                "first_byte": (rare.first or ended) - self._started,
                 "background": clock.monotonic() - ended,
             }
         endpoint = self._endpoint or UNMATCHED
-        self._measuring.http.finish(self._method, endpoint, status, ended - self._started, error_type, self._has_left, **details)
+        self._measuring.http.finish(self._method, endpoint, status, ended - self._started, error_type, rare.has_left, **details)
 
-    def _outcome(self) -> tuple[int, str | None]:
-        """The status that is recorded, and why the request failed where the status does not say it."""
-        status = _number(self._status[:3])
-        is_begun = self._sent >= 0 and status >= 0
-        if self._has_left:
-            return status if is_begun and not self._left_unanswered else CLIENT_GONE, None
-        raised = self._raised
-        if raised is not None:
-            if isinstance(raised, Exception):
-                return status if is_begun else 500, exception_name(raised)
-            return status if is_begun else 503, CANCELLED
-        if status < 0:
-            return 500, INCOMPLETE
-        return status, self._environ.get(FAILURE) if status >= 500 else None
-
-    def _response_bytes(self) -> float | None:
-        if self._is_file:
+    def _response_bytes(self, rare: Rare) -> float | None:
+        if rare.is_file:
             length = self._content_length()
             return None if length < 0 else length
         return 0 if self._method == "HEAD" else max(self._sent, 0)
@@ -387,11 +359,3 @@ def _is_file(returned: Any, wrapper: Any) -> bool:
     if isinstance(wrapper, type):
         return isinstance(returned, wrapper)
     return hasattr(returned, "read")  # uWSGI's wrapper is a function that returns the file itself
-
-
-def _number(text: Any) -> int:
-    """What a header or a status line says; -1 for nothing that is a number."""
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        return -1
