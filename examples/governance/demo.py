@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import math
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from .traffic import Traffic, UnreachableError
 
 METRICS_PATH = "/v1/metrics"
 SECONDS_TO_START = 60
-SECONDS_OF_TRAFFIC = 6  # before the numbers are shown
+SECONDS_OF_TRAFFIC = 5  # before the numbers are shown
 IN_A_HURRY = ("--interval=0.5", "--health-interval=1", "--drain-delay=0", "--witness-within=4", "--answer-within=5", "--environment=demo")
 WORTH_SHOWING = {
     "observer": {
@@ -55,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="port of the api (default: a free one)")
     parser.add_argument("--rate", type=float, default=20, help="requests a second (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=1, help="chooses the traffic (default: %(default)s)")
-    parser.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="end by itself after so long (default: Ctrl-C)")
+    parser.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="end after so much traffic (default: at Ctrl-C)")
     parser.add_argument("--no-prometheus", action="store_true", help="do not start a Prometheus even if there is one")
     parser.add_argument("--no-redis", action="store_true", help="do not start a Redis even if there is one")
     chosen = parser.parse_args(arguments)
-    end = time.monotonic() + chosen.duration
     stop_on_signals()
     with contextlib.ExitStack() as stack:
+        stack.callback(print, "Stopped; everything is cleaned up.")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="governance-demo-")))
         print("Starting four governance services and an assembly …\n", flush=True)
         redis_url = None if chosen.no_redis else stack.enter_context(_redis(folder))
@@ -78,12 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not _came_up(fleet):
             return 1
         print(_what_to_open(fleet, redis_url, server, may_start_one=not chosen.no_prometheus), flush=True)
+        end = time.monotonic() + chosen.duration
         with _working(traffic):
-            _pause(fleet, min(SECONDS_OF_TRAFFIC, end - time.monotonic()))
+            _pause(fleet, min(SECONDS_OF_TRAFFIC, chosen.duration))
             print(_table(fleet, traffic), flush=True)
             if not _pause(fleet, end - time.monotonic()):
                 return 1
-    print("Stopped; everything is cleaned up.")
     return 0
 
 
@@ -139,20 +140,19 @@ def _working(traffic: Traffic) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redis(folder: Path) -> Iterator[str | None]:
-    """A private Redis, on a socket in the folder; ``None`` when there is no such program on PATH."""
+    """A private Redis; ``None`` when there is no such program on PATH, or it does not start."""
     program = shutil.which("redis-server")
     if program is None:
         yield None
         return
-    place = folder / "redis.sock"
-    command = [program, "--port", "0", "--unixsocket", str(place), "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder}
+    command = [program, *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
-        deadline = time.monotonic() + SECONDS_TO_START
-        while not place.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        yield f"unix://{place}" if place.exists() else None
+        yield f"redis://127.0.0.1:{port}/0" if _accepts(port, process) else None
     finally:
         process.terminate()
         try:
@@ -160,6 +160,16 @@ def _redis(folder: Path) -> Iterator[str | None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _jobs(fleet: Fleet) -> list[dict[str, object]]:
@@ -176,7 +186,7 @@ def _jobs(fleet: Fleet) -> list[dict[str, object]]:
 
 def _what_to_open(fleet: Fleet, redis_url: str | None, server: prometheus.Prometheus | None, *, may_start_one: bool) -> str:
     lines = [
-        f"They work, and acts go through {'a queue in Redis' if redis_url else 'HTTP (there is no redis-server on PATH)'}. Open:",
+        f"They work, and acts go through {'a queue in Redis' if redis_url else 'HTTP, without a redis-server'}. Open:",
         "",
         f"  the api             {fleet.urls['api']}/docs",
         f"  why it is ready     {fleet.urls['api']}/v1/ready",

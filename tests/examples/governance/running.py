@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
+import re
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,8 +24,71 @@ from examples.governance.settings import SERVICES
 from examples.governance.traffic import Traffic
 from tests.servers.process import until
 
+T = TypeVar("T")
+ROOT = Path(__file__).parents[3]
 METRICS_PATH = "/v1/metrics"
 COMMON = {"environment", "service"}
+
+
+class Command:
+    """``python -m module …`` from the root of the repository; killed at the end of the block if it is still there.
+
+    Attributes:
+        temporary: Where its temporary files go, so that a test sees what is left of them.
+    """
+
+    def __init__(self, module: str, *arguments: str, folder: Path, **environment: str) -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self._out, self._err = folder / "out", folder / "err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=ROOT,
+                # Where the C core was not built the package says so; tests/core is about that.
+                env=os.environ | {"TMPDIR": str(self.temporary), "PYTHONWARNINGS": "ignore::RuntimeWarning"} | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._child.kill()
+        self._child.wait()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def comes_to(self, condition: Callable[[], T], what: str, timeout: float = 90) -> T:
+        """Wait for a condition; the end of the command before it is an error."""
+
+        def reached() -> T:
+            ended = self._child.poll() is not None
+            answer = condition()
+            assert answer or not ended, f"it ended before {what}:\n{self.out}\n{self.err}"
+            return answer
+
+        return until(reached, lambda: f"it has not come to {what}:\n{self.out}\n{self.err}", timeout)
+
+    def said(self, pattern: str) -> str:
+        """Wait until it has printed something."""
+        return str(self.comes_to(lambda: re.search(pattern, self.out), f"saying {pattern!r}")[0])  # type: ignore[index]
+
+    def ended(self, timeout: float = 90) -> int:
+        return self._child.wait(timeout)
+
+    def interrupt(self, number: signal.Signals) -> int:
+        """Send a signal; the exit status, which has to come soon."""
+        self._child.send_signal(number)
+        return self.ended(20)
 
 
 class Answer(NamedTuple):
@@ -155,5 +222,5 @@ class Platform(Fleet):
 
 def quick(folder: Path, **settings: Any) -> Platform:
     """A platform in a hurry: everything that is repeated is repeated often."""
-    options = ["--interval=0.3", "--health-interval=0.4", "--drain-delay=1.5", "--patience=3", "--environment=test"]
+    options = ["--interval=0.25", "--health-interval=0.3", "--drain-delay=1.5", "--patience=2", "--environment=test"]
     return Platform(folder, options=[*options, "--witness-within=1", "--answer-within=1"], **settings)
