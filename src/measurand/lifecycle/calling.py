@@ -149,7 +149,8 @@ class _InLoop:
         loop.call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(_await(self._awaitable))
+        # A task that is cancelled before its first step ends its coroutine, but not one inside that.
+        self._task = self._loop.create_task(self._awaitable if iscoroutine(self._awaitable) else _await(self._awaitable))
         self._task.add_done_callback(lambda _: self._is_done.set())
 
     def wait(self) -> Any:
