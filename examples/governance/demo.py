@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import math
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -24,14 +25,13 @@ from ..inventory import prometheus
 from .domains import GOVERNANCE_PATH
 from .fleet import Fleet
 from .settings import SERVICES
-from .signals import stop_on_signals
 from .traffic import Traffic, UnreachableError
 
 METRICS_PATH = "/v1/metrics"
 SECONDS_TO_START = 60
-SECONDS_OF_TRAFFIC = 5  # before the numbers are shown
+SECONDS_OF_TRAFFIC = 4  # before the numbers are shown
 IN_A_HURRY = ("--interval=0.5", "--health-interval=1", "--drain-delay=0", "--witness-within=4", "--answer-within=5", "--environment=demo")
-WORTH_SHOWING = {
+WORTH_SHOWING: Mapping[str, Mapping[str, Sequence[str]]] = {
     "observer": {
         GOVERNANCE_PATH: (
             "governance_chain_length",
@@ -56,16 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="port of the api (default: a free one)")
     parser.add_argument("--rate", type=float, default=20, help="requests a second (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=1, help="chooses the traffic (default: %(default)s)")
-    parser.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="end after so much traffic (default: at Ctrl-C)")
+    parser.add_argument(
+        "--duration", type=float, default=math.inf, metavar="SECONDS", help="end after so much traffic (default: at Ctrl-C)"
+    )
     parser.add_argument("--no-prometheus", action="store_true", help="do not start a Prometheus even if there is one")
     parser.add_argument("--no-redis", action="store_true", help="do not start a Redis even if there is one")
     chosen = parser.parse_args(arguments)
-    stop_on_signals()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())  # noticed where it waits, so that nothing is left half-started
     with contextlib.ExitStack() as stack:
         stack.callback(print, "Stopped; everything is cleaned up.")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="governance-demo-")))
         print("Starting four governance services and an assembly …\n", flush=True)
-        redis_url = None if chosen.no_redis else stack.enter_context(_redis(folder))
+        redis_url = None if chosen.no_redis else stack.enter_context(_redis(folder, stop))
         try:
             fleet = stack.enter_context(Fleet(folder, redis_url=redis_url, api_port=chosen.port, options=IN_A_HURRY))
             traffic = Traffic(fleet.urls["api"], fleet.urls["watchdog"], rate=chosen.rate, seed=chosen.seed)
@@ -76,40 +80,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(str(reason))
         server = None if chosen.no_prometheus else stack.enter_context(prometheus.running(_jobs(fleet), folder / "prometheus"))
         fleet.start_all()
-        if not _came_up(fleet):
-            return 1
-        print(_what_to_open(fleet, redis_url, server, may_start_one=not chosen.no_prometheus), flush=True)
+        if not _came_up(fleet, stop):
+            return 0 if stop.is_set() else 1
+        print(_what_to_open(fleet, redis_url, server, stop, may_start_one=not chosen.no_prometheus), flush=True)
         end = time.monotonic() + chosen.duration
         with _working(traffic):
-            _pause(fleet, min(SECONDS_OF_TRAFFIC, chosen.duration))
-            print(_table(fleet, traffic), flush=True)
-            if not _pause(fleet, end - time.monotonic()):
-                return 1
-    return 0
+            _pause(fleet, min(SECONDS_OF_TRAFFIC, chosen.duration), stop)
+            if not stop.is_set():
+                print(_table(fleet, traffic), flush=True)
+            return 0 if _pause(fleet, end - time.monotonic(), stop) else 1
 
 
 # --- running --------------------------------------------------------------------------------------------------------------------
 
 
-def _came_up(fleet: Fleet) -> bool:
-    """Wait until all are ready; false, and said why, when one is not."""
+def _came_up(fleet: Fleet, stop: threading.Event) -> bool:
+    """Wait until all are ready; false when told to stop, or, and said why, when one does not get there."""
     deadline = time.monotonic() + SECONDS_TO_START
     while waiting := [name for name in SERVICES if not fleet.is_ready(name)]:
         if fleet.dead() or time.monotonic() > deadline:
             _complain(fleet, (fleet.dead() or waiting)[0])
             return False
-        time.sleep(0.1)
+        if stop.wait(0.1):
+            return False
     return True
 
 
-def _pause(fleet: Fleet, seconds: float) -> bool:
-    """Let time pass; false, and said why, when a service has died meanwhile."""
+def _pause(fleet: Fleet, seconds: float, stop: threading.Event) -> bool:
+    """Let time pass, or be told to stop; false, and said why, when a service has died meanwhile."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - time.monotonic()) > 0 and not stop.wait(min(left, 0.5)):
         if fleet.dead():
             _complain(fleet, fleet.dead()[0])
             return False
-        time.sleep(min(left, 0.5))
     return True
 
 
@@ -139,7 +142,7 @@ def _working(traffic: Traffic) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _redis(folder: Path) -> Iterator[str | None]:
+def _redis(folder: Path, stop: threading.Event) -> Iterator[str | None]:
     """A private Redis; ``None`` when there is no such program on PATH, or it does not start."""
     program = shutil.which("redis-server")
     if program is None:
@@ -152,7 +155,7 @@ def _redis(folder: Path) -> Iterator[str | None]:
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     try:
-        yield f"redis://127.0.0.1:{port}/0" if _accepts(port, process) else None
+        yield f"redis://127.0.0.1:{port}/0" if _accepts(port, process, stop) else None
     finally:
         process.terminate()
         try:
@@ -162,13 +165,11 @@ def _redis(folder: Path) -> Iterator[str | None]:
             process.wait()
 
 
-def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while process.poll() is None and time.monotonic() < deadline:
+def _accepts(port: int, process: subprocess.Popen[bytes], stop: threading.Event) -> bool:
+    while process.poll() is None and not stop.wait(0.02):
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return True
-        time.sleep(0.02)
     return False
 
 
@@ -184,7 +185,9 @@ def _jobs(fleet: Fleet) -> list[dict[str, object]]:
 # --- telling --------------------------------------------------------------------------------------------------------------------
 
 
-def _what_to_open(fleet: Fleet, redis_url: str | None, server: prometheus.Prometheus | None, *, may_start_one: bool) -> str:
+def _what_to_open(
+    fleet: Fleet, redis_url: str | None, server: prometheus.Prometheus | None, stop: threading.Event, *, may_start_one: bool
+) -> str:
     lines = [
         f"They work, and acts go through {'a queue in Redis' if redis_url else 'HTTP, without a redis-server'}. Open:",
         "",
@@ -196,7 +199,7 @@ def _what_to_open(fleet: Fleet, redis_url: str | None, server: prometheus.Promet
         *(f"  metrics             {fleet.urls[name]}{METRICS_PATH}  ({name})" for name in SERVICES),
         *(f"  governance metrics  {fleet.urls[name]}{GOVERNANCE_PATH}  ({name})" for name in SERVICES),
     ]
-    if server is not None and server.wait_until_ready(threading.Event()):
+    if server is not None and server.wait_until_ready(stop):
         lines += [f"  Prometheus          {server.url}", f"  as a graph          {server.graph(WORTH_ASKING)}"]
     elif server is not None:
         lines += ["  Prometheus          was started but does not answer"]

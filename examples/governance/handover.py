@@ -111,7 +111,7 @@ class HttpHandover:
             raise PendingError(act) from reason
         if answer.status_code == 201:
             return dict(content)
-        return _read_refusal(content)
+        raise _refusal(content)
 
     async def _post(self, act: Act) -> httpx.Response:
         try:
@@ -161,8 +161,10 @@ class RedisHandover:
             raise PendingError(act) from reason
         if answer is None:
             raise PendingError(act)
-        content = json.loads(answer[1])
-        return content if "sequence" in content else _read_refusal(content)
+        content: dict[str, Any] = json.loads(answer[1])
+        if "sequence" not in content:
+            raise _refusal(content)
+        return content
 
     async def close(self) -> None:
         """See ``Handover``."""
@@ -183,9 +185,9 @@ def connect(settings: Settings, runtime: Runtime) -> Measured:
     return Measured(way)
 
 
-def _read_refusal(content: Any) -> Any:
+def _refusal(content: Any) -> Exception:
+    """What an answer without an event means."""
     try:
-        reason = Refusal(content["code"])
+        return RefusedError(Refusal(content["code"]))
     except (KeyError, TypeError, ValueError):
-        raise UnreachableError("the event writer cannot record at the moment") from None
-    raise RefusedError(reason)
+        return UnreachableError("the event writer cannot record at the moment")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from typing import cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -49,7 +50,11 @@ class Intake:
     def __init__(self, url: str, writer: Writer, *, patience: float = 1.0) -> None:
         self._patience = patience
         self.client: Redis = Redis.from_url(
-            url, socket_connect_timeout=2, socket_timeout=patience + 2, retry=Retry(NoBackoff(), 0), max_connections=4
+            url,
+            socket_connect_timeout=2,
+            socket_timeout=patience + 2,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=4,
         )
         self._writer = writer
         self._stopping = threading.Event()
@@ -93,7 +98,7 @@ class Intake:
             pass
 
     def _take_one(self) -> None:
-        raw = self.client.blmove(QUEUE, TAKEN, self._patience, "RIGHT", "LEFT")
+        raw = self.client.blmove(QUEUE, TAKEN, cast(int, self._patience), "RIGHT", "LEFT")  # its types know whole seconds only
         if raw is None:
             return
         answered = self._handle(raw)
@@ -104,10 +109,10 @@ class Intake:
             if identity:
                 pipe.lpush(answer_key(identity), json.dumps(answer))
                 pipe.expire(answer_key(identity), SECONDS_ANSWERS_LIVE)
-            pipe.lrem(TAKEN, 1, raw)
+            pipe.lrem(TAKEN, 1, cast(str, raw))
             pipe.execute()
 
-    def _handle(self, raw: bytes) -> tuple[str, dict[str, object]] | None:
+    def _handle(self, raw: bytes | str) -> tuple[str, dict[str, object]] | None:
         """The id of the act and the answer to it; ``None`` when told to stop before there was one."""
         try:
             act = Act.from_json(json.loads(raw))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = settings.read(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # before the server has its own, and after: it raises again what it caught
+    if chosen.until_stdin_ends:
+        threading.Thread(target=_wait_for_the_end_of_stdin, daemon=True).start()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it says each request
     with logs.writing(service=chosen.service, environment=chosen.environment), contextlib.ExitStack() as stack:
         try:
@@ -68,6 +72,12 @@ def _listen(chosen: Settings) -> socket.socket:
     if chosen.listener is not None:
         return socket.socket(fileno=chosen.listener)
     return socket.create_server((chosen.host, chosen.port), family=socket.AF_INET6 if ":" in chosen.host else socket.AF_INET)
+
+
+def _wait_for_the_end_of_stdin() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -98,7 +98,7 @@ class Traffic:
         over = self._stop.wait(max(0.0, min(self._due, self._end) - time.monotonic()))
         return not over and time.monotonic() < self._end
 
-    def _call(self, method: str, path: str, *, to: http.client.HTTPConnection | None = None, **body: str) -> Any:
+    def _call(self, method: str, path: str, body: dict[str, str] | None = None, *, to: http.client.HTTPConnection | None = None) -> Any:
         """One request in its turn; the decoded body of a 2xx, else nothing."""
         if not self._wait():
             raise _Over
@@ -121,7 +121,7 @@ class Traffic:
 
     def _act(self, path: str, actor: str, **body: str) -> Seen | None:
         """Do something; what became of it, if it was recorded."""
-        done = self._call("POST", path, actor=actor, **body)
+        done = self._call("POST", path, {"actor": actor, **body})
         return Seen(done["id"], actor) if done else None
 
     # --- habits ------------------------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class Traffic:
 
     def _halt_and_lift(self) -> None:
         for order in ("halt", "lift"):
-            done = self._call("POST", f"/v1/{order}", to=self._watchdog, actor=AUTHORITY, reason="an exercise")
+            done = self._call("POST", f"/v1/{order}", {"actor": AUTHORITY, "reason": "an exercise"}, to=self._watchdog)
             if done:
                 _keep(self._consequences, Seen(done["id"], AUTHORITY))
             self._read_the_state()
@@ -236,7 +236,7 @@ class Traffic:
         self._call("GET", f"/v1/events/nothing-{self._random.randint(0, 10**9)}")
 
     def _mumble(self) -> None:
-        self._call("POST", "/v1/proposals", actor=self._person(), title="")
+        self._call("POST", "/v1/proposals", {"actor": self._person(), "title": ""})
 
     def _person(self) -> str:
         return self._random.choice(PEOPLE)

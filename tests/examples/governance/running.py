@@ -137,7 +137,7 @@ class Platform(Fleet):
 
     def __exit__(self, *exc_info: object) -> None:
         for name in SERVICES:
-            self.signal(name, signal.SIGKILL)  # how they end in order is a test of its own
+            self.send(name, signal.SIGKILL)  # how they end in order is a test of its own
         super().__exit__(*exc_info)
 
     def are_ready(self, *names: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +19,7 @@ from examples.governance.domains import GOVERNANCE_PATH, PREFIX
 from examples.governance.settings import SERVICES
 from examples.governance.traffic import EXPECTED
 from tests.examples.governance import table
-from tests.examples.governance.running import COMMON, METRICS_PATH, Metric, Platform, parsed, quick
+from tests.examples.governance.running import COMMON, METRICS_PATH, ROOT, Metric, Platform, parsed, quick
 from tests.servers.process import until
 from tests.servers.prometheus import Prometheus, binary
 
@@ -198,7 +200,7 @@ def test_logs_are_lines_of_json(platform: Platform):
 
 
 def test_without_a_writer_reading_works_and_acting_is_a_503_until_it_is_back(platform: Platform):
-    platform.signal("event-writer", signal.SIGKILL)
+    platform.send("event-writer", signal.SIGKILL)
     platform.ended("event-writer")
     assert platform.proposes().status == 503
     assert platform.get("api", "/v1/state").status == 200
@@ -213,7 +215,7 @@ def test_a_killed_observer_halts_the_system_and_finds_the_same_when_it_is_back(p
     platform.go_on()
     starts = platform.value("observer", "service_starts_total")
     breaches = platform.value("observer", "governance_breaches_total")
-    platform.signal("observer", signal.SIGKILL)
+    platform.send("observer", signal.SIGKILL)
     platform.ended("observer")
     until(lambda: platform.get("api", "/v1/state").json["halted"], lambda: "the watchdog has not halted the system", 60)
     assert platform.proposes().status == 423
@@ -236,7 +238,7 @@ def test_sigterm_drains_the_api_and_its_starts_go_on_being_counted(stage: Stage)
     platform.go_on()
     starts = platform.value("api", "service_starts_total")
     states: list[tuple[int, int]] = []
-    platform.signal("api", signal.SIGTERM)
+    platform.send("api", signal.SIGTERM)
     until(lambda: platform.get("api", "/v1/ready").status == 503, lambda: "it stays ready", 30)
     while True:  # as a load balancer that has not noticed yet
         served = platform.proposes().status
@@ -252,6 +254,14 @@ def test_sigterm_drains_the_api_and_its_starts_go_on_being_counted(stage: Stage)
     assert platform.value("api", "service_starts_total") == starts + 1
     prometheus.wait_for(f'service_starts_total{{service="api"}} == {starts + 1}', timeout=30)
     assert prometheus.value('increase(service_starts_total{service="api"}[5m]) > bool 0') == 1  # which a counter from 1 would not show
+
+
+def test_a_service_ends_with_whoever_holds_its_standard_input(tmp_path: Path):
+    command = [sys.executable, "-m", "examples.governance", "watchdog", "--until-stdin-ends", "--drain-delay=0"]
+    done = subprocess.run(
+        [*command, f"--state-directory={tmp_path}"], cwd=ROOT, input="", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
