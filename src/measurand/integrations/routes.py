@@ -91,10 +91,12 @@ class RouteTemplates:
             if any(candidate.fits(each) for each in paths):
                 return candidate.template
         own = _own_template(scope, endpoint)
-        if own is None or "app_root_path" not in scope:
+        if "app_root_path" not in scope:
             return own
-        mount = next((each.template for each in self._opaque.values() if any(each.fits(path) for path in paths)), "")
-        return mount + own
+        for mount in self._opaque.values():
+            if any(mount.fits(each) for each in paths):
+                return mount.template + (own or "/{path}")
+        return own
 
     def _learn(self, router: Any) -> None:
         if router is None or self._walks >= WALKS:
