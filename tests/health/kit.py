@@ -137,6 +137,16 @@ def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> Any
     return asyncio.run_coroutine_threadsafe(call(), loop).result(30)
 
 
+@contextmanager
+def no_thread_left() -> Iterator[None]:
+    """No thread can be started: each would need more memory than there is addresses for."""
+    before = threading.stack_size(1 << 47)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
 class Threads:
     """The threads of this layer that have been started since this was made."""
 

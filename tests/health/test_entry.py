@@ -43,6 +43,21 @@ def test_it_asks_to_be_looked_at_when_its_run_has_to_be_over(still_clock: StillC
     switch.release()
 
 
+def test_a_run_that_was_looked_at_late_has_failed_once(
+    still_clock: StillClock, registry: CollectorRegistry, make: Callable[..., Entry]
+) -> None:
+    switch = Switch("database")
+    switch.hang()
+    entry = make(switch.run)
+    entry.advance()
+    wait_until(lambda: switch.runs)
+    still_clock.advance(6.0)
+    for _ in range(3):
+        assert entry.advance() > still_clock.elapsed
+    assert registry.get_sample_value("health_check_failures_total", {"check": "database", "reason": "timeout"}) == 1
+    switch.release()
+
+
 def test_a_run_that_ends_after_the_next_was_due_wakes_the_monitor(still_clock: StillClock, make: Callable[..., Entry]) -> None:
     switch, woken = Switch("database"), threading.Event()
     switch.hang()
@@ -65,9 +80,9 @@ def test_once_removed_it_records_nothing(still_clock: StillClock, registry: Coll
     entry.advance()
     wait_until(lambda: switch.runs)
     entry.remove()
-    switch.release()
-    still_clock.advance(1.0)
+    still_clock.advance(6.0)
     entry.advance()
+    switch.release()
     assert entry.result().reason == "pending"
     assert registry.get_sample_value("health_check_status", {"check": "database"}) is None
 

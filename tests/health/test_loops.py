@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from measurand.health.loops import Loops, PrivateLoop
-from tests.health.kit import Threads, call_in, loop_in_thread
+from tests.health.kit import Threads, call_in, loop_in_thread, no_thread_left
 from tests.support import StillClock, wait_until
 
 
@@ -19,6 +19,10 @@ class TestPrivateLoop:
         assert private.stop(30.0)
         assert private.loop.is_closed()
         assert private.stop(30.0)
+
+    def test_where_the_system_has_no_thread_left_none_is_made(self) -> None:
+        with no_thread_left(), pytest.raises(RuntimeError, match="thread"):
+            PrivateLoop()
 
     def test_stopping_cancels_what_runs_there_and_closes_its_generators(self) -> None:
         done: list[str] = []

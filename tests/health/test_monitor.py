@@ -14,7 +14,7 @@ from measurand.health.check import Check
 from measurand.health.monitor import HealthMonitor
 from measurand.health.reasons import Reason
 from measurand.lifecycle.coordinator import State
-from tests.health.kit import INTERVAL, Bench, Switch, Threads
+from tests.health.kit import INTERVAL, AsyncSwitch, Bench, Switch, Threads, no_thread_left
 from tests.support import wait_until
 
 MakeMonitor = Callable[..., HealthMonitor]
@@ -212,6 +212,13 @@ class TestResults:
         assert str(failed.exc_info[1]) == "10.0.0.7"
         assert (passed.levelname, passed.getMessage()) == ("INFO", "the health check database passes again, after 4 failures")
 
+    def test_a_failure_that_does_not_count_is_no_warning(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "measurand")
+        bench.monitor.add(Switch("news", outcome=False), criticality="info")
+        bench.settle("news")
+        wait_until(lambda: caplog.records)
+        assert [record.levelname for record in caplog.records] == ["INFO"]
+
     def test_the_first_failure_of_one_that_never_passed_is_logged(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
         bench.monitor.add(Switch("database", outcome=False))
         for _ in range(3):
@@ -275,6 +282,15 @@ class TestThreads:
         monitor.add(Switch("database"))
         assert monitor.results()["database"].reason == "pending"
         assert threads.names == []
+
+    def test_where_the_system_has_no_thread_left_checks_fail_and_recover(self, bench: Bench) -> None:
+        bench.monitor.add(Switch("sync"))
+        bench.monitor.add(AsyncSwitch("async"))
+        with no_thread_left():
+            bench.monitor.tick()
+        assert {name: result.reason for name, result in bench.monitor.results().items()} == {"sync": "error", "async": "error"}
+        assert bench.next("sync").healthy
+        assert bench.settle("async").healthy
 
     def test_it_can_be_started_again(self, monitors: MakeMonitor) -> None:
         monitor = monitors(interval=3600.0)

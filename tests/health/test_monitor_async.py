@@ -197,6 +197,24 @@ class TestOutcome:
         assert switch.loops == [first, second]
         assert bench.failures("database", "timeout") == 0
 
+    def test_one_that_was_left_in_a_loop_that_is_closed_is_not_waited_for(self, bench: Bench) -> None:
+        switch = bench.monitor.add(AsyncSwitch("database"))
+        switch.hangs = True
+        first = asyncio.new_event_loop()
+        bench.monitor.attach(first)
+        bench.monitor.tick()
+        for _ in range(3):  # no more than the beginning of the run
+            first.run_until_complete(asyncio.sleep(0))
+        assert switch.runs == 1
+        left = asyncio.all_tasks(first)
+        first.close()
+        switch.hangs = False
+        with loop_in_thread() as second:
+            bench.monitor.attach(second)
+            assert bench.settle("database").healthy
+        for task in left:
+            task.get_coro().close()  # type: ignore[union-attr]
+
     def test_stopping_cancels_what_runs(self, bench: Bench, loop: asyncio.AbstractEventLoop) -> None:
         here, there = AsyncSwitch("here"), AsyncSwitch("there")
         for switch in (here, there):

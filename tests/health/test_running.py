@@ -10,7 +10,7 @@ import pytest
 
 from measurand.health.check import Check
 from measurand.health.running import Ending, Run, Worker
-from tests.health.kit import Threads, call_in, loop_in_thread
+from tests.health.kit import Threads, call_in, loop_in_thread, no_thread_left
 from tests.support import StillClock, wait_until
 
 
@@ -33,8 +33,28 @@ class TestWorker:
         assert done == [1]
 
     def test_retiring_one_that_never_worked_needs_no_thread(self, threads: Threads) -> None:
-        Worker("database").retire()
+        worker = Worker("database")
+        worker.retire()
+        assert not worker.submit(lambda: None)
         assert threads.names == []
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_job_that_raises_costs_its_thread_and_not_the_next_job(self, threads: Threads) -> None:
+        worker, done = Worker("database"), list[int]()
+        worker.submit(lambda: print(1 / 0))
+        wait_until(lambda: threads.names == [])
+        worker.submit(lambda: done.append(1))
+        wait_until(lambda: done)
+        worker.retire()
+
+    def test_where_the_system_has_no_thread_left_it_says_so_and_works_later(self, threads: Threads) -> None:
+        worker, done = Worker("database"), list[int]()
+        with no_thread_left(), pytest.raises(RuntimeError, match="thread"):
+            worker.submit(lambda: done.append(1))
+        worker.submit(lambda: done.append(2))
+        wait_until(lambda: done)
+        assert done == [2]
+        worker.retire()
 
 
 class Ends:

@@ -127,16 +127,17 @@ class Entry:
         return self._due
 
     def _start(self) -> None:
-        run = Run(self.check, self._end)
+        self._run = run = Run(self.check, self._end)
         try:
             if not self.check.is_async:
-                self._run = run
-                self._worker.submit(lambda: run.in_thread(self._loops.find))
-            elif (loop := self._loops.find()) is not None:
-                self._run = run
+                is_under_way = self._worker.submit(lambda: run.in_thread(self._loops.find))
+            elif is_under_way := (loop := self._loops.find()) is not None:
                 run.in_loop(loop)
         except RuntimeError as error:  # the system has no thread left
             self._end(run, Ending(Reason.ERROR, error))
+        else:
+            if not is_under_way:
+                self._end(run, Ending(is_void=True))
 
     def _end(self, run: Run, ending: Ending) -> None:
         """A run has ended, in whatever thread this is."""

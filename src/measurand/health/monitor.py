@@ -223,7 +223,7 @@ class HealthMonitor:
             Seconds until there may be something to do again.
         """
         self._loops.ask()
-        soonest = clock.monotonic() + self._interval
+        soonest = clock.monotonic() + min(self._interval, self._heartbeat_timeout / 4)
         for entry in self._entries.values():
             soonest = min(soonest, entry.advance())
         return max(soonest - clock.monotonic(), 0.0)

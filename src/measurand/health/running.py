@@ -41,27 +41,39 @@ VOID = Ending(is_void=True)
 
 
 class Worker:
-    """A daemon thread for the runs of one check; it starts with the first."""
+    """A daemon thread for the runs of one check; it starts with the first. Safe from any thread."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._has_thread = False
+        self._thread: threading.Thread | None = None
+        self._is_retired = False
+        self._lock = threading.Lock()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job) -> bool:
         """Run ``job`` as soon as those before it are done.
+
+        Returns:
+            Whether it will run; ``False`` after :meth:`retire`.
 
         Raises:
             RuntimeError: The system has no thread left.
         """
-        if not self._has_thread:
-            threading.Thread(target=self._serve, args=(self._jobs,), name=f"measurand-health-{self._name}", daemon=True).start()
-            self._has_thread = True
-        self._jobs.put(job)
+        with self._lock:
+            if self._is_retired:
+                return False
+            if self._thread is None or not self._thread.is_alive():  # a thread can end early if a handler of the log raises there
+                thread = threading.Thread(target=self._serve, args=(self._jobs,), name=f"measurand-health-{self._name}", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._jobs.put(job)
+            return True
 
     def retire(self) -> None:
         """End the thread when it has done what was submitted."""
-        self._jobs.put(None)
+        with self._lock:
+            self._is_retired = True
+            self._jobs.put(None)
 
     @staticmethod
     def _serve(jobs: SimpleQueue[Job | None]) -> None:
