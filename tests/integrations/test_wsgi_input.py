@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -41,7 +41,7 @@ class Noted:
 
     def __call__(self, count: int, is_cut: bool) -> None:
         self.count = count
-        self.is_cut = self.is_cut or is_cut
+        self.is_cut = is_cut
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -71,6 +71,26 @@ def test_reading_nothing_says_nothing() -> None:
     assert (stream.read(0), stream.readline(0), stream.readinto(bytearray())) == (b"", b"", 0)
     assert not noted.is_cut
     assert stream.read() == CONTENT
+
+
+def test_a_read_that_gets_less_than_it_asked_for_has_come_to_the_end() -> None:
+    noted = Noted()
+    stream = WatchedInput(io.BytesIO(CONTENT), 100, noted)
+    assert (stream.read(5), noted.is_cut) == (CONTENT[:5], False)
+    assert (stream.readline(), noted.is_cut) == (CONTENT[5:11], False)
+    assert (stream.read(89), noted.is_cut) == (CONTENT[11:], True)
+
+
+def test_a_stream_that_gives_what_it_has_is_not_cut_when_more_comes() -> None:
+    class Dribbling:
+        pieces: ClassVar = [b"one", b"two", b"three"]
+
+        def read(self, size: int) -> bytes:
+            return self.pieces.pop(0)
+
+    noted = Noted()
+    stream = WatchedInput(Dribbling(), 11, noted)
+    assert [(stream.read(100), noted.is_cut) for _ in range(3)] == [(b"one", True), (b"two", True), (b"three", False)]
 
 
 def test_a_body_that_is_not_read_to_its_end_is_not_cut() -> None:

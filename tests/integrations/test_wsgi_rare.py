@@ -33,7 +33,9 @@ def rare(**known: object) -> Rare:
         ({"raised": SystemExit()}, "200 OK", True, None, (200, "cancelled")),
         ({"has_left": True}, "200 OK", True, None, (200, None)),
         ({"has_left": True}, "200 OK", False, None, (499, None)),
-        ({"has_left": True, "is_unanswered": True}, "400 Bad", True, None, (499, None)),
+        ({"is_cut": True, "is_unanswered": True}, "400 Bad", True, None, (499, None)),
+        ({"is_cut": True}, "200 OK", True, None, (200, None)),
+        ({"is_cut": True, "raised": ValueError()}, "200 OK", False, None, (499, None)),
         ({"has_left": True, "raised": OSError()}, "", False, None, (499, None)),
     ],
 )
@@ -47,10 +49,17 @@ def test_a_client_that_is_cut_off_before_the_response_is_unanswered() -> None:
     before, after = rare(), rare(first=1.0)
     for each in (before, after):
         each.note_received(10, False)
-        assert (each.received, each.has_left, each.is_unanswered) == (10, False, False)
+        assert (each.received, each.is_disconnected, each.is_unanswered) == (10, False, False)
         each.note_received(12, True)
-    assert (before.received, before.has_left, before.is_unanswered) == (12, True, True)
-    assert (after.has_left, after.is_unanswered) == (True, False)
+        assert (each.received, each.is_disconnected) == (12, True)
+    assert (before.is_unanswered, after.is_unanswered) == (True, False)
+
+
+def test_a_server_that_reads_less_than_it_was_asked_for_and_goes_on_has_its_client() -> None:
+    each = rare()
+    each.note_received(5, True)
+    each.note_received(20, False)
+    assert (each.received, each.is_disconnected, each.is_unanswered) == (20, False, False)
 
 
 @pytest.mark.parametrize(("text", "value"), [("200", 200), ("12 ", 12), ("", -1), (None, -1), ("2x0", -1), ("²", -1), ("9" * 5000, -1)])

@@ -325,7 +325,7 @@ class Exchange:
                 "background": clock.monotonic() - ended,
             }
         endpoint = self._endpoint or UNMATCHED
-        self._measuring.http.finish(self._method, endpoint, status, ended - self._started, error_type, rare.has_left, **details)
+        self._measuring.http.finish(self._method, endpoint, status, ended - self._started, error_type, rare.is_disconnected, **details)
 
     def _response_bytes(self, rare: Rare) -> float | None:
         if rare.is_file:

@@ -18,7 +18,8 @@ class WatchedInput:
     Args:
         stream: The server's stream.
         length: The length of the body in bytes; less than 0 if it is not known.
-        received: Called after each read with the number of bytes so far and whether the body has ended too early; must not raise.
+        received: Called after each read with the number of bytes so far, and whether it seems that there will be no more although there
+            should be; must not raise.
     """
 
     def __init__(self, stream: Any, length: int, received: Callable[[int, bool], None]) -> None:
@@ -30,28 +31,30 @@ class WatchedInput:
     def read(self, *size: Any) -> Any:
         """See ``io.RawIOBase``."""
         data = self._call(self._stream.read, *size)
-        self._note(len(data), not data or _is_unlimited(size), size)
+        self._note(len(data), _is_short(len(data), size))
         return data
 
     def readline(self, *size: Any) -> Any:
         """See ``io.IOBase``."""
         line = self._call(self._stream.readline, *size)
-        self._note(len(line), not line, size)
+        self._note(len(line), line[-1:] != b"\n" and _is_short(len(line), size))
         return line
 
     def readlines(self, *hint: Any) -> Any:
         """See ``io.IOBase``."""
         lines = self._call(self._stream.readlines, *hint)
-        self._note(sum(map(len, lines)), not lines or _is_unlimited(hint))
+        count = sum(map(len, lines))
+        self._note(count, _is_short(count, hint))
         return lines
 
     def __iter__(self) -> Iterator[Any]:
         lines = iter(self._stream)
         while True:
             line = self._call(next, lines, None)
-            self._note(len(line or b""), line is None)
             if line is None:
+                self._note(0, True)
                 return
+            self._note(len(line), line[-1:] != b"\n")
             yield line
 
     def __getattr__(self, name: str) -> Any:
@@ -61,7 +64,7 @@ class WatchedInput:
 
         def readinto(buffer: Any) -> Any:
             count = self._call(found, buffer)
-            self._note(count or 0, count == 0, (len(buffer),))
+            self._note(count or 0, count is not None and count < len(buffer))
             return count
 
         return readinto
@@ -73,11 +76,11 @@ class WatchedInput:
             self._received(self._count, True)
             raise
 
-    def _note(self, count: int, is_end: bool, size: tuple[Any, ...] = ()) -> None:
+    def _note(self, count: int, is_end: bool) -> None:
         self._count += count
-        self._received(self._count, is_end and size != (0,) and self._count < self._length)
+        self._received(self._count, is_end and self._count < self._length)
 
 
-def _is_unlimited(size: tuple[Any, ...]) -> bool:
-    """Whether a read with this argument goes on to the end."""
-    return not size or size[0] is None or size[0] < 0
+def _is_short(count: int, size: tuple[Any, ...]) -> bool:
+    """Whether a read with this argument has come to the end; without one it always does."""
+    return not size or size[0] is None or size[0] < 0 or count < size[0]

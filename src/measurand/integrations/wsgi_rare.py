@@ -19,8 +19,9 @@ class Rare:
 
     Attributes:
         raised: The exception that ended it.
-        has_left: Whether the client went away.
-        is_unanswered: Whether it did so before anything was sent to it.
+        has_left: Whether the client went away while the response was sent.
+        is_cut: Whether it did so before the end of its own body.
+        is_unanswered: Whether that was before anything was sent to it.
         is_file: Whether the server sends a file, without showing us the content.
         is_for_tests: Whether it comes from a client for tests that may never ask for the end of the body.
         is_detailed: Whether sizes and times are recorded that are off by default.
@@ -31,6 +32,7 @@ class Rare:
 
     raised: BaseException | None = None
     has_left = False
+    is_cut = False
     is_unanswered = False
     is_file = False
     is_for_tests = False
@@ -40,11 +42,15 @@ class Rare:
     first: float | None = None
 
     def note_received(self, count: int, is_cut: bool) -> None:
-        """So much of the request's body was read, and there will not be more if it was cut short."""
+        """So much of the request's body was read, and there will not be more if it is cut short. What comes nevertheless corrects that."""
         self.received = count
-        if is_cut:
-            self.has_left = True
-            self.is_unanswered = self.is_unanswered or self.first is None
+        self.is_cut = is_cut
+        self.is_unanswered = is_cut and self.first is None
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the client went away before it had the whole response."""
+        return self.has_left or self.is_cut
 
     def outcome(self, status_line: str, is_begun: bool, failure: str | None) -> tuple[int, str | None]:
         """What such a request is recorded with.
@@ -59,7 +65,7 @@ class Rare:
         """
         status = number(status_line[:3])
         is_begun = is_begun and status >= 0
-        if self.has_left:
+        if self.is_disconnected:
             return status if is_begun and not self.is_unanswered else CLIENT_GONE, None
         if self.raised is not None:
             if isinstance(self.raised, Exception):

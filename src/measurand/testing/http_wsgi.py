@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
 from measurand.testing.http import Answer
@@ -28,8 +28,14 @@ class FileWrapper:
         if hasattr(filelike, "close"):
             self.close = filelike.close
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.filelike.read(self.block_size), b"")
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
 
 
 class WsgiExchange:
