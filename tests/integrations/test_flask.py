@@ -238,6 +238,25 @@ def test_an_exception_that_is_let_through_is_recorded_once(setting: str) -> None
     assert recorded(readings) == expected("GET", "/boom", 500, "Boom")
 
 
+def test_what_stops_a_worker_in_a_request_is_recorded_under_the_rule() -> None:
+    """Gunicorn does so when the time for a request is over; Flask forgets the request then."""
+    service = StandIn()
+    app = make_app()
+
+    @app.get("/stop/<int:code>")
+    def stop(code: int) -> str:
+        raise SystemExit(code)
+
+    install(app, service)
+    app.before_request(lambda: stop(7) if request.path == "/before" else None)
+    asked = {"/stop/7": "/stop/<int:code>", "/before": "__unmatched__"}
+    for path, endpoint in asked.items():
+        readings = Readings(service.registry)
+        with pytest.raises(SystemExit):
+            WsgiExchange(app, "GET", path).run()
+        assert recorded(readings) == expected("GET", endpoint, 503, "cancelled")
+
+
 def test_an_exception_that_a_handler_takes_is_an_answer_like_others() -> None:
     service = StandIn()
     app = install(make_app(), service)

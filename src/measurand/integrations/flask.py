@@ -18,7 +18,7 @@ from measurand.catalog.http import exception_name
 from measurand.errors import MissingExtra
 from measurand.integrations.service import Service
 from measurand.integrations.wsgi import Middleware, url_rule
-from measurand.integrations.wsgi_exchange import FAILURE, TEMPLATE
+from measurand.integrations.wsgi_exchange import FAILURE, INTERRUPTED, TEMPLATE, Environ
 
 __all__ = ["install"]
 
@@ -45,10 +45,28 @@ def install(app: Any, service: Service) -> Any:
     if isinstance(installed, Middleware):
         installed.serve(service)
         return app
-    middleware = Middleware(app.wsgi_app, service, endpoint_of=url_rule)
+
+    def endpoint_of(environ: Environ) -> str | None:
+        try:
+            rule: str = environ["werkzeug.request"].url_rule.rule
+        except (KeyError, AttributeError):
+            return _match_again(app, environ) if INTERRUPTED in environ else None
+        return rule
+
+    middleware = Middleware(app.wsgi_app, service, endpoint_of=endpoint_of)
     _hear_of_exceptions(app)
     app.wsgi_app = app.extensions[EXTENSION] = middleware
     return app
+
+
+def _match_again(app: Any, environ: Environ) -> str | None:
+    """The rule of a request that has been interrupted, of which Flask forgets everything and tells nobody."""
+    try:
+        rule, _ = app.create_url_adapter(app.request_class(environ, populate_request=False)).match(return_rule=True)
+    except Exception:  # noqa: BLE001 - there is none, or what looks for it has changed
+        return None
+    endpoint: str | None = getattr(rule, "rule", None)
+    return endpoint
 
 
 def _hear_of_exceptions(app: Any) -> None:

@@ -25,7 +25,19 @@ from measurand.catalog.http import UNMATCHED, HttpMetrics, exception_name
 from measurand.integrations.wsgi_input import WatchedInput
 from measurand.integrations.wsgi_rare import Rare, number
 
-__all__ = ["FAILURE", "KEY", "TEMPLATE", "EndpointOf", "Environ", "ExcInfo", "Exchange", "Measuring", "StartResponse", "Write"]
+__all__ = [
+    "FAILURE",
+    "INTERRUPTED",
+    "KEY",
+    "TEMPLATE",
+    "EndpointOf",
+    "Environ",
+    "ExcInfo",
+    "Exchange",
+    "Measuring",
+    "StartResponse",
+    "Write",
+]
 
 Environ = dict[str, Any]
 Write = Callable[[bytes], object]
@@ -41,6 +53,9 @@ TEMPLATE = "measurand.endpoint"
 
 FAILURE = "measurand.failure"
 """Where inner code may put the class name of an exception that it turned into a response with status 500."""
+
+INTERRUPTED = "measurand.interrupted"
+"""In the environment of a request whose application was left by something that is no ``Exception``, when its endpoint is asked for."""
 
 TESTS_CLIENT = "werkzeug.test"
 """The client that Werkzeug and Flask have for tests. It takes the first chunk, and asks for more only if somebody reads the body."""
@@ -161,6 +176,8 @@ class Exchange:
     def failed(self, error: BaseException) -> None:
         """The application has raised instead of returning."""
         self._rarely().raised = error
+        if not isinstance(error, Exception):
+            self._environ[INTERRUPTED] = True
         self._end()
         self._settle()
 
