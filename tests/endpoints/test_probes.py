@@ -19,6 +19,8 @@ from measurand.health.monitor import HealthMonitor
 from measurand.lifecycle.coordinator import Coordinator
 from tests.support import StillClock, wait_until
 
+pytestmark = pytest.mark.once
+
 PROBES = {"liveness": liveness_page, "readiness": readiness_page, "startup": startup_page}
 SECRETS = "db-17.internal refused admin:hunter2"
 

@@ -16,6 +16,8 @@ from measurand.health.loops import Loops
 from tests.health.kit import Switch
 from tests.support import StillClock, for_a_while, in_background, wait_until
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def make(registry: CollectorRegistry) -> Iterator[Callable[..., Entry]]:

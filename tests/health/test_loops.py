@@ -10,6 +10,8 @@ from measurand.health.loops import Loops, PrivateLoop
 from tests.health.kit import Threads, call_in, loop_in_thread, no_thread_left
 from tests.support import StillClock, wait_until
 
+pytestmark = pytest.mark.once
+
 
 class TestPrivateLoop:
     def test_it_runs_in_a_thread_of_its_own_until_it_is_stopped(self, threads: Threads) -> None:

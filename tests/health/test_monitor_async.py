@@ -13,6 +13,8 @@ from measurand.health.monitor import HealthMonitor
 from tests.health.kit import INTERVAL, AsyncSwitch, Bench, Threads, call_in, loop_in_thread
 from tests.support import wait_until
 
+pytestmark = pytest.mark.once
+
 MakeMonitor = Callable[..., HealthMonitor]
 
 

@@ -14,6 +14,8 @@ from measurand.health.monitor import HealthMonitor
 from tests.health.kit import INTERVAL, Bench, Switch, Threads
 from tests.support import wait_until
 
+pytestmark = pytest.mark.once
+
 MakeMonitor = Callable[..., HealthMonitor]
 
 

@@ -13,6 +13,8 @@ from measurand.health.running import Ending, Run, Worker
 from tests.health.kit import Threads, call_in, loop_in_thread, no_thread_left
 from tests.support import StillClock, wait_until
 
+pytestmark = pytest.mark.once
+
 
 class TestWorker:
     def test_its_thread_starts_with_the_first_job_and_is_used_again(self, threads: Threads) -> None:
