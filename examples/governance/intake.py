@@ -83,8 +83,7 @@ class Intake:
         while not self._stopping.is_set():
             try:
                 self._take_back()
-                while not self._stopping.is_set():
-                    self._take_one()
+                self._take_one()
             except RedisError as reason:
                 LOG.warning("the queue does not answer", extra={"reason": type(reason).__name__})
                 self._stopping.wait(SECONDS_BETWEEN_TRIES)
@@ -93,7 +92,7 @@ class Intake:
                 self._stopping.wait(SECONDS_BETWEEN_TRIES)
 
     def _take_back(self) -> None:
-        """What was taken and not answered, by a process that crashed or when Redis was lost, comes first again."""
+        """What was taken and not answered comes first again: by a process that crashed, or for a connection that was given up."""
         while self.client.lmove(TAKEN, QUEUE, "LEFT", "RIGHT") is not None:
             pass
 

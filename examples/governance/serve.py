@@ -65,7 +65,8 @@ def serve(chosen: Settings, listener: socket.socket) -> None:
         app = assemble(chosen, runtime, stack)
         measurand.fastapi(app)
         LOG.info("serving", extra={"url": f"http://{host}:{port}/"})
-        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run(sockets=[listener])
+        patience = max(int(runtime.lifecycle.budget - chosen.drain_delay), 1)  # for requests that do not end
+        uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=patience)).run(sockets=[listener])
 
 
 def _listen(chosen: Settings) -> socket.socket:

@@ -28,6 +28,7 @@ REASONS = ("it costs too much", "nobody was asked", "it is too soon", "there is 
 MOST_OPEN = 12
 REMEMBERED = 30
 LOST_AFTER = 10  # failed requests in a row
+PATIENCE = 50  # attempts to lift a halt, which takes an observer
 EXPECTED = {200, 201, 202, 403, 404, 409, 422, 423, 503}
 
 
@@ -197,11 +198,17 @@ class Traffic:
             _keep(self._consequences, self._act(f"/v1/proposals/{proposal.id}/override", AUTHORITY, reason=self._random.choice(REASONS)))
 
     def _halt_and_lift(self) -> None:
-        for order in ("halt", "lift"):
-            done = self._call("POST", f"/v1/{order}", {"actor": AUTHORITY, "reason": "an exercise"}, to=self._watchdog)
-            if done:
-                _keep(self._consequences, Seen(done["id"], AUTHORITY))
+        if self._order("halt"):
             self._read_the_state()
+            for _ in range(PATIENCE):
+                if self._order("lift"):
+                    return
+
+    def _order(self, order: str) -> bool:
+        done = self._call("POST", f"/v1/{order}", {"actor": AUTHORITY, "reason": "an exercise"}, to=self._watchdog)
+        if done:
+            _keep(self._consequences, Seen(done["id"], AUTHORITY))
+        return bool(done)
 
     def _read_proposals(self) -> None:
         self._call("GET", f"/v1/proposals?state={self._random.choice(('open', 'adopted', 'rejected', 'overridden'))}")

@@ -220,7 +220,7 @@ class Platform(Fleet):
             thread.join(30)
 
 
-def quick(folder: Path, **settings: Any) -> Platform:
+def quick(folder: Path, *, patience: float = 2, **settings: Any) -> Platform:
     """A platform in a hurry: everything that is repeated is repeated often."""
-    options = ["--interval=0.25", "--health-interval=0.3", "--drain-delay=1.5", "--patience=2", "--environment=test"]
+    options = ["--interval=0.25", "--health-interval=0.3", "--drain-delay=1.5", f"--patience={patience}", "--environment=test"]
     return Platform(folder, options=[*options, "--witness-within=1", "--answer-within=1"], **settings)

@@ -192,6 +192,16 @@ def test_what_a_crashed_writer_had_taken_is_recorded_first_and_once(redis: Redis
     assert client.llen(TAKEN) == 0
 
 
+def test_what_was_taken_for_a_connection_that_was_given_up_is_not_left_there(
+    redis: Redis, client: Client, writer: Writer, store: EventStore
+):
+    with taking(redis, writer):
+        assert submitting(RedisHandover(redis.url))["sequence"] == 1
+        late = Act(Kind.PROPOSAL, "ada", text="More")
+        client.lpush(TAKEN, json.dumps(late.as_json()))  # as a server does that hung when the connection was closed
+        wait_until(lambda: store.find(late.id))
+
+
 def test_rubbish_in_the_queue_is_dropped_and_counted(redis: Redis, client: Client, writer: Writer, metrics: Readings):
     client.lpush(QUEUE, b"\xff", b"[]", b"{}", json.dumps(ACT.as_json() | {"kind": "bribe"}))
     with taking(redis, writer):

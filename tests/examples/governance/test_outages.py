@@ -38,8 +38,9 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="module")
 def platform(redis: Redis, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("platform")
-    with quick(folder, database_url=postgres.url, redis_url=redis.url) as running:
+    with quick(folder, database_url=postgres.url, redis_url=redis.url, patience=300) as running:
         running.traffic(1)
+        running.go_on()
         yield running
 
 
@@ -88,7 +89,6 @@ def test_everything_goes_through_postgres_and_redis(platform: Platform, redis: R
 def test_without_a_database_nobody_who_needs_it_is_ready_all_are_alive_and_nothing_is_lost_or_leaked(
     platform: Platform, postgres: Postgres
 ):
-    platform.go_on()
     connections: list[int] = []
     files: list[float] = []
     with platform.watching("/v1/health") as alive:
@@ -113,7 +113,6 @@ def test_without_a_database_nobody_who_needs_it_is_ready_all_are_alive_and_nothi
 
 
 def test_without_redis_nobody_is_ready_all_are_alive_reading_works_and_nothing_is_leaked(platform: Platform, redis: Redis):
-    platform.go_on()
     connections: list[int] = []
     with platform.watching("/v1/health") as alive:
         for _ in range(2):

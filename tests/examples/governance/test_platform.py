@@ -22,6 +22,7 @@ from tests.examples.governance import table
 from tests.examples.governance.running import COMMON, METRICS_PATH, ROOT, Metric, Platform, parsed, quick
 from tests.servers.process import until
 from tests.servers.prometheus import Prometheus, binary
+from tests.support import run_threads
 
 pytestmark = pytest.mark.once
 
@@ -43,7 +44,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """On SQLite and by HTTP."""
     platform = quick(tmp_path_factory.mktemp("platform"))
     targets = [{"targets": [url.removeprefix("http://") for url in platform.urls.values()]}]
-    jobs = [{"job_name": job, "metrics_path": path, "static_configs": targets, "scrape_interval": "300ms"} for job, path in JOBS.items()]
+    jobs = [{"job_name": job, "metrics_path": path, "static_configs": targets} for job, path in JOBS.items()]
     with Prometheus(binary("prometheus", "2.42"), tmp_path_factory.mktemp("prometheus"), jobs=jobs) as server, platform:
         answers = platform.traffic(2.5).answers
         assert answers.keys() <= EXPECTED, answers
@@ -160,6 +161,22 @@ def test_latencies_are_readable_without_a_query_language(platform: Platform):
     assert proposals["requests"] > 0
     assert 0 < proposals["p50"] <= proposals["p95"] <= proposals["p99"]
     assert page["all"]["requests"] == sum(row["requests"] for row in page["endpoints"])
+
+
+def test_many_scrapes_at_once_under_traffic_are_whole_and_never_go_back(platform: Platform):
+    def scrape_on() -> None:
+        before = 0.0
+        for _ in range(5):
+            families = platform.families("api")
+            durations = families["http_request_duration_seconds"].values
+            counted = sum(value for name, _, value in durations if name.endswith("_count"))
+            assert counted == sum(value for _, labels, value in durations if labels.get("le") == "+Inf")
+            requests = sum(value for _, _, value in families["http_requests_total"].values)
+            assert requests >= before
+            before = requests
+
+    platform.get("api", "/v1/state")
+    run_threads(*[scrape_on] * 6, lambda: platform.traffic(0.5, seed=3))
 
 
 def test_no_endpoint_is_a_raw_path(stage: Stage):
