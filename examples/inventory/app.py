@@ -34,7 +34,8 @@ def create_app(services: Services) -> Flask:
     @app.get("/")
     def index() -> ResponseReturnValue:
         """This page."""
-        return render_template("index.html", summary=dashboard.summary(common.database()), routes=_described_routes(app))
+        summary = dashboard.summary(common.database())
+        return render_template("index.html", summary=summary, features=common.features(), routes=_described_routes(app))
 
     return app
 

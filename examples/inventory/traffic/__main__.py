@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=20, help="requests a second, at most (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=1, help="chooses what is done (default: %(default)s)")
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long (default: Ctrl-C)")
+    parser.add_argument("--requests", type=int, metavar="COUNT", help="stop after so many answers (default: Ctrl-C)")
     chosen = parser.parse_args(arguments)
     try:
         traffic = Traffic(chosen.url, rate=chosen.rate, seed=chosen.seed)
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(reason))
     stop_on_signals()
     try:
-        traffic.run(duration=chosen.duration)
+        traffic.run(duration=chosen.duration, requests=chosen.requests)
     except UnreachableError as reason:
         print(reason, file=sys.stderr)
         return 1

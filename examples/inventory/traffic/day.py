@@ -46,14 +46,14 @@ class Traffic:
         """How many events the listener has heard."""
         return self._listener.heard
 
-    def run(self, *, duration: float | None = None, stop: threading.Event | None = None) -> None:
-        """Work until ``stop`` is set or ``duration`` seconds are over; once.
+    def run(self, *, duration: float | None = None, requests: int | None = None, stop: threading.Event | None = None) -> None:
+        """Work until ``stop`` is set, ``duration`` seconds are over or so many ``requests`` are answered; once.
 
         Raises:
             UnreachableError: The service never answered, or stopped answering.
         """
         visitor = self._visitor
-        visitor.begin(duration=duration, stop=stop)
+        visitor.begin(duration=duration, requests=requests, stop=stop)
         try:
             for group in self._groups:
                 group.look_around()

@@ -55,17 +55,20 @@ class Visitor:
         self._connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         self._pause = 1 / rate
         self._stop = threading.Event()
-        self._due = self._end = 0.0
+        self._due = self._end = self._most = 0.0
         self._failures = 0
 
-    def begin(self, *, duration: float | None, stop: threading.Event | None) -> None:
+    def begin(self, *, duration: float | None, requests: int | None, stop: threading.Event | None) -> None:
         """The first request's turn is now."""
         self._stop = stop or self._stop
+        self._most = float("inf") if requests is None else requests
         self._due = time.monotonic()
         self._end = self._due + duration if duration is not None else float("inf")
 
     def wait(self) -> bool:
         """Wait for the next request's turn; false when the day is over."""
+        if self.answers.total() >= self._most:
+            return False
         over = self._stop.wait(max(0.0, min(self._due, self._end) - time.monotonic()))
         return not over and time.monotonic() < self._end
 

@@ -162,6 +162,6 @@ def busy(tmp_path_factory: pytest.TempPathFactory, others: dict[str, str]) -> It
     """A service after a day of traffic, for those who only look."""
     folder = tmp_path_factory.mktemp("busy")
     with service(folder, others) as command:
-        with Command("examples.inventory.traffic", "--url", command.url, "--rate", "250", "--duration", "5", folder=folder) as traffic:
+        with Command("examples.inventory.traffic", "--url", command.url, "--rate", "500", "--requests", "800", folder=folder) as traffic:
             status = traffic.ended()
         yield Busy(command, traffic, status, folder / "served.db")

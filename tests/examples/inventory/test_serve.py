@@ -104,7 +104,7 @@ def test_real_servers_old_and_new_count_what_the_service_counted_in_either_forma
             )
         ]
         assert [(target.health, target.error) for _, target in targets] == [("up", "")] * 3
-        with Command("examples.inventory.traffic", "--url", served.url, "--rate", "200", "--duration", "1.5", folder=tmp_path) as traffic:
+        with Command("examples.inventory.traffic", "--url", served.url, "--rate", "500", "--requests", "150", folder=tmp_path) as traffic:
             assert traffic.ended() == 0, traffic.err
         truth = in_database(tmp_path / "served.db")['inventory_quantity_changes_total{operation="add"}']
         for server, target in targets:

@@ -67,18 +67,25 @@ def test_it_keeps_to_its_rate(there: str):
     assert 0 < traffic.answers.total() <= 21
 
 
+def test_it_ends_after_so_many_requests_or_so_much_time(there: str):
+    traffic = Traffic(there, rate=1000)
+    traffic.run(requests=10)
+    assert traffic.answers.total() == 10
+    Traffic(there, rate=1000).run(duration=0.1)
+
+
 def test_it_goes_on_where_another_visitor_left_off(there: str, database: Database):
     for seed in (1, 2):
         traffic = Traffic(there, rate=1000, seed=seed)
-        traffic.run(duration=1.5)
+        traffic.run(requests=150)
         assert not traffic.unexpected
     with database.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM boxes").scalar() == 8
 
 
 def test_visitors_at_once_get_refusals_and_no_failures(there: str):
-    visitors = [Traffic(there, rate=100, seed=seed) for seed in (1, 2, 3)]
-    run_threads(*[lambda visitor=visitor: visitor.run(duration=2) for visitor in visitors])
+    visitors = [Traffic(there, rate=1000, seed=seed) for seed in (1, 2, 3)]
+    run_threads(*[lambda visitor=visitor: visitor.run(requests=150) for visitor in visitors])
     assert [dict(visitor.unexpected) for visitor in visitors] == [{}] * 3
 
 
