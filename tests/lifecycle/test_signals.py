@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import _thread
-import asyncio
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import pytest
 
@@ -20,6 +17,7 @@ from measurand import CollectorRegistry
 from measurand.lifecycle import signals
 from measurand.lifecycle.coordinator import Coordinator, Event, State
 from measurand.lifecycle.signals import Hook, hook_sigterm
+from tests.lifecycle.kit import send
 from tests.support import wait_until
 
 pytestmark = [
@@ -28,47 +26,10 @@ pytestmark = [
 ]
 
 
-class Server:
-    """A server's handler: notes what came, where, and in which state the service was."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[int, bool, State]] = []
-        self.coordinator: Coordinator | None = None
-
-    def handle_exit(self, number: int, frame: object) -> None:
-        assert self.coordinator is not None
-        self.heard.append((number, threading.current_thread() is threading.main_thread(), self.coordinator.state))
-
-
-@pytest.fixture(autouse=True)
-def _handlers_as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    wait_until(lambda: not any(thread.name == "measurand-hook" for thread in threading.enumerate()))
-
-
 @pytest.fixture
-def coordinator() -> Iterator[Coordinator]:
-    """With a drain delay that ends only when it is cut short, or the test is over."""
-    made = Coordinator(budget=600, drain_delay=500, registry=CollectorRegistry())
-    yield made
-    made.shutdown()  # ends the hook's thread
-
-
-@pytest.fixture
-def server(coordinator) -> Server:
-    """Its handler is in place, for SIGTERM and SIGINT, as uvicorn's is."""
-    made = Server()
-    made.coordinator = coordinator
-    signal.signal(signal.SIGTERM, made.handle_exit)
-    signal.signal(signal.SIGINT, made.handle_exit)
-    return made
-
-
-def send(number: int = signal.SIGTERM) -> None:
-    os.kill(os.getpid(), number)
+def coordinator(patient: Coordinator) -> Coordinator:
+    """One whose drain delay does not end by itself."""
+    return patient
 
 
 def in_other_thread(call: Callable[[], object]) -> object:
@@ -292,112 +253,3 @@ def test_where_the_main_thread_cannot_be_reached_it_is_refused(monkeypatch, coor
     assert isinstance(hook, Hook)
     assert not hook.installed
     assert "only be installed by the main thread" in hook.reason
-
-
-# -- refusals ------------------------------------------------------------------------------------------------------------------
-
-
-def refusal(coordinator: Coordinator, caplog: pytest.LogCaptureFixture) -> str:
-    before = signal.getsignal(signal.SIGTERM)
-    with caplog.at_level(logging.WARNING, "measurand"):
-        hook = hook_sigterm(coordinator)
-    assert not hook.installed
-    assert signal.getsignal(signal.SIGTERM) == before, "a refusal changes nothing"
-    (record,) = caplog.records
-    assert hook.reason in record.getMessage()
-    assert "measurand drain URL" in hook.reason
-    return hook.reason
-
-
-def test_a_process_without_a_handler_is_refused(coordinator, caplog) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    assert "no handler for it" in refusal(coordinator, caplog)
-
-
-def test_a_process_that_ignores_it_is_refused(coordinator, caplog) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert "ignores it" in refusal(coordinator, caplog)
-
-
-def test_an_event_loop_that_takes_it_is_refused(coordinator, caplog) -> None:
-    async def refused() -> str:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
-        return refusal(coordinator, caplog)
-
-    assert "inside its event loop" in asyncio.run(refused())
-
-
-def test_a_loop_with_a_handler_of_its_own_is_refused(coordinator, caplog) -> None:
-    """As uvloop has."""
-
-    class Loop(asyncio.AbstractEventLoop):
-        def handle(self, number: int, frame: object) -> None: ...
-
-    signal.signal(signal.SIGTERM, Loop().handle)
-    assert "inside its event loop" in refusal(coordinator, caplog)
-
-
-def test_a_handler_that_python_does_not_know_is_refused(coordinator, caplog, monkeypatch) -> None:
-    monkeypatch.setattr(signal, "getsignal", lambda number: None)
-    assert "not installed by Python" in refusal(coordinator, caplog)
-
-
-def test_a_system_without_signals_between_threads_is_refused(coordinator, caplog, monkeypatch) -> None:
-    monkeypatch.delattr(signal, "pthread_kill")
-    assert "no SIGTERM" in refusal(coordinator, caplog)
-
-
-# -- servers and programs that end in their own ways ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("lifespan", "outcome", "says_so"),
-    [("off", None, False), ("auto", True, False), ("auto", False, True), ("on", False, True)],
-    ids=["off", "not supported by the application", "auto", "on"],
-)
-def test_uvicorn_without_a_lifespan_is_stopped_so_that_exit_handlers_run(coordinator, metrics_clock, lifespan, outcome, says_so) -> None:
-    heard = []
-
-    def handle_exit(self: object, number: int, frame: object) -> None:
-        heard.append(number)
-
-    kind = type("Server", (SimpleNamespace,), {"handle_exit": handle_exit, "__module__": "uvicorn.server"})
-    server = kind(config=SimpleNamespace(lifespan=lifespan), lifespan=SimpleNamespace(error_occured=outcome), should_exit=False)
-    signal.signal(signal.SIGTERM, server.handle_exit)
-    hook_sigterm(coordinator)
-    send()
-    wait_until(lambda: coordinator.state is State.PREPARING)
-    metrics_clock.advance(1)
-    send()
-    wait_until(lambda: heard or server.should_exit)
-    assert (bool(heard), server.should_exit) == (says_so, not says_so)
-
-
-PROGRAM = """
-import atexit, logging, signal, threading
-from measurand.lifecycle.coordinator import Coordinator, Event
-from measurand.lifecycle.signals import hook_sigterm
-
-logging.basicConfig(level="INFO")
-coordinator = Coordinator(budget=20, drain_delay=0)
-coordinator.add_waiter("work", lambda seconds: print("work done", flush=True) is None)
-coordinator.add_flush("textfile", lambda seconds: print("flushed", flush=True))
-atexit.register(print, "exit handlers ran", flush=True)
-hook = hook_sigterm(coordinator, own_handler=True)
-print(hook.installed, flush=True)
-try:
-    threading.Event().wait()
-finally:
-    print("finally", flush=True)
-"""
-
-
-def test_a_program_without_a_server_goes_through_its_shutdown_if_it_asks_for_that() -> None:
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "True\n"
-        child.terminate()
-        said, log = child.communicate(timeout=60)
-    assert said.splitlines() == ["work done", "flushed", "finally", "exit handlers ran"], log
-    assert child.returncode == 143
-    assert "flushed: textfile; lost: nothing" in log

@@ -40,6 +40,9 @@ ECHO = 1.0
 """Seconds within which a second signal is the first one again: service managers signal every process of a service, and a server's master
 passes on what it got."""
 
+FOR_SERVER = 0.9
+"""The part of what remains after which a server that has not come to its end no longer keeps the last steps waiting."""
+
 COMES_BY_WITHIN = 10.0
 """Seconds that the main thread is given to install the hook, where another thread asks for it."""
 
@@ -150,7 +153,7 @@ class Hook:
             self._is_released = True
             self._deliver(number)
         # A server that waits for a request that never ends must not take the last numbers with it.
-        if not self._coordinator.wait_for_shutdown(self._coordinator.remaining() * FOR_WORK):
+        if not self._coordinator.wait_for_shutdown(self._coordinator.remaining() * FOR_SERVER):
             self._coordinator.shutdown()
 
     def _drain(self, number: int) -> None:
@@ -185,8 +188,10 @@ class Hook:
         original = self._originals.get(number)
         if self._is_ours(number):
             raise SystemExit(128 + number)
-        server = _uvicorn_without_lifespan(original)
+        server = _uvicorn_of(original)
         if server is not None:
+            _share_budget(server, self._coordinator.remaining())
+        if server is not None and _lacks_lifespan(server):
             server.should_exit = True
         elif callable(original):
             original(number, frame)
@@ -200,8 +205,9 @@ def hook_sigterm(coordinator: Coordinator, *, own_handler: bool = False) -> Hook
     the main one the hook is installed a moment later, when the main thread comes by. A second call for the same coordinator returns the
     hook that is there.
 
-    If the server is still busy when four fifths of what remained are over, the rest of the shutdown runs without it, so that the last
-    numbers are flushed inside the budget.
+    A uvicorn that has no ``timeout_graceful_shutdown`` is given one, so that requests which never end (event streams, for example) do not
+    keep it for ever. If a server is still busy when nearly all of the budget is over, the rest of the shutdown runs without it, so that
+    the last numbers are flushed in time.
 
     Args:
         coordinator: What the signal begins to shut down.
@@ -256,18 +262,26 @@ def _belongs_to_loop(handler: Any) -> bool:
     return loop or str(getattr(handler, "__module__", "")).startswith("asyncio.")
 
 
-def _uvicorn_without_lifespan(handler: Any) -> Any | None:
-    """The uvicorn server whose handler this is, if it will not tell the application that it ends.
-
-    Its handler remembers the signal and raises it again at the very end, which kills the process before its exit handlers run. With a
-    lifespan all is done by then. Without one, setting ``should_exit`` stops the server just the same and the exit handlers run.
-    """
+def _uvicorn_of(handler: Any) -> Any | None:
+    """The uvicorn server whose handler this is."""
     server = getattr(handler, "__self__", None)
-    if type(server).__module__.partition(".")[0] != "uvicorn" or not hasattr(server, "should_exit"):
-        return None
+    return server if type(server).__module__.partition(".")[0] == "uvicorn" and hasattr(server, "should_exit") else None
+
+
+def _share_budget(server: Any, remaining: float) -> None:
+    config: Any = getattr(server, "config", None)
+    if getattr(config, "timeout_graceful_shutdown", 0) is None:  # nobody has chosen one: it would wait for ever
+        config.timeout_graceful_shutdown = remaining * FOR_WORK
+
+
+def _lacks_lifespan(server: Any) -> bool:
+    """Whether the server will not tell the application that it ends.
+
+    uvicorn's handler remembers the signal, and raises it again at the very end, which kills the process before its exit handlers run. With
+    a lifespan all is done by then. Without one, setting ``should_exit`` stops the server just the same, and the exit handlers run.
+    """
     mode = getattr(getattr(server, "config", None), "lifespan", "")
-    failed = getattr(getattr(server, "lifespan", None), "error_occured", False)
-    return server if mode == "off" or failed else None
+    return mode == "off" or bool(getattr(getattr(server, "lifespan", None), "error_occured", False))
 
 
 def _has_terminal() -> bool:
