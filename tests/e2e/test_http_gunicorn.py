@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.http.running import Server, total
+from tests.e2e.http.wsgi_requests import assert_each_is_recorded_once, assert_same_bytes
 from tests.servers.process import until
 from tests.support import SCALE
 
@@ -44,50 +45,14 @@ def server(request: pytest.FixtureRequest, start: Callable[..., Server]) -> Serv
     return start(request.param)
 
 
-ASKED = [
-    ("GET", "/api/v1/items/7", 200, "/api/v1/items/<item>", ""),
-    ("GET", "/api/v1/items/8", 200, "/api/v1/items/<item>", ""),
-    ("HEAD", "/api/v1/items/8", 200, "/api/v1/items/<item>", ""),
-    ("PUT", "/api/v1/items/8", 405, "__unmatched__", "client_error"),
-    ("GET", "/wp-login.php", 404, "__unmatched__", "not_found"),
-    ("GET", "/boom", 500, "/boom", "Boom"),
-    ("GET", "/stream", 200, "/stream", ""),
-    ("GET", "/broken", 200, "/broken", "Boom"),
-    ("GET", "/file", 200, "/file", ""),
-    ("GET", "/plain/again", 503, "__unmatched__", "Boom"),
-    ("GET", "/plain/write", 200, "__unmatched__", ""),
-]
-
-
 def test_each_request_is_recorded_once(server: Server) -> None:
-    for method, path, status, endpoint, error_type in ASKED:
-        requests = {"method": method, "endpoint": endpoint, "status": str(status)}
-        counted, failed = (server.recorded(name, **requests) for name in ("http_requests_total", "http_requests_failed_total"))
-        assert server.ask(method, path) == status, path
-        server.until(counted + 1, "http_requests_total", **requests)
-        if error_type:
-            server.until(failed + 1, "http_requests_failed_total", **requests, error_type=error_type)
-    assert server.recorded("http_requests_in_progress") == 0
-    assert server.recorded("http_requests_total", endpoint="/v1/metrics") == 0
+    assert_each_is_recorded_once(server)
 
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_every_byte_of_every_answer_is_what_it_is_without_us(worker: str, start: Callable[..., Server]) -> None:
     measured, bare = start(worker), start(worker, "1")
-    paths = [(method, path) for method, path, *_ in ASKED]
-    for method, path in [
-        *paths,
-        ("GET", "/plain/bare"),
-        ("GET", "/plain/nothing"),
-        ("OPTIONS", "/boom"),
-        ("HEAD", "/file"),
-        ("HEAD", "/stream"),
-    ]:
-        for version in ("1.0", "1.1"):
-            request = f"{method} {path} HTTP/{version}\nHost: x\nConnection: close\n\n"
-            assert measured.raw(request) == bare.raw(request), request
-    upload = f"POST /upload HTTP/1.1\nHost: x\nConnection: close\nContent-Length: 5000\n\n{'x' * 5000}"
-    assert measured.raw(upload) == bare.raw(upload)
+    assert_same_bytes(measured, bare)
     chunked = "POST /upload HTTP/1.1\nHost: x\nConnection: close\nTransfer-Encoding: chunked\n\n3\nabc\n4\ndefg\n0\n\n"
     assert measured.raw(chunked) == bare.raw(chunked)
     assert measured.raw(chunked).endswith(b"7")
@@ -130,31 +95,25 @@ def test_requests_under_way_are_in_progress(start: Callable[..., Server]) -> Non
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_every_worker_announces_the_server_once_and_the_process_that_forks_them_never(worker: str, tmp_path: Path) -> None:
-    server = Server([*WORKERS[worker], "--preload", "--workers", "2"], tmp_path)
 
     def pids() -> list[str]:
         server.ask("GET", "/v1/metrics")
         return (tmp_path / "started").read_text().split()
 
-    try:
+    with Server([*WORKERS[worker], "--preload", "--workers", "2"], tmp_path) as server:
         until(lambda: len(set(pids())) == 2, lambda: f"{pids()}; {server.process.log}")
         assert len(pids()) == 2
         assert str(server.process.pid) not in pids()
         os.kill(int(pids()[0]), signal.SIGKILL)
         until(lambda: len(set(pids())) == 3, lambda: f"{pids()}; {server.process.log}")
-    finally:
-        server.process.stop()
 
 
 def test_a_worker_that_is_stopped_in_a_request_records_it_as_cancelled(tmp_path: Path) -> None:
     """The worker's time for a request is over, and gunicorn makes it exit where it stands."""
-    server = Server([*WORKERS["sync"], "--timeout", "1"], tmp_path)
-    try:
+    with Server([*WORKERS["sync"], "--timeout", "1"], tmp_path) as server:
         with server.connect("GET /hang HTTP/1.1\nHost: x\n\n") as connection:
             connection.recv(100)
         until((tmp_path / "last.prom").exists, lambda: server.process.log)
         page = (tmp_path / "last.prom").read_text()
-        assert total(page, "http_requests_failed_total", endpoint="/hang", status="503", error_type="cancelled") == 1, page
-        assert total(page, "http_requests_in_progress") == 0
-    finally:
-        server.process.stop()
+    assert total(page, "http_requests_failed_total", endpoint="/hang", status="503", error_type="cancelled") == 1, page
+    assert total(page, "http_requests_in_progress") == 0

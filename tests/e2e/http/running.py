@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,7 +32,7 @@ class Server:
     """
 
     def __init__(self, command: list[str], folder: Path, ready: str = "/v1/metrics", **environment: str) -> None:
-        if find_spec(command[0]) is None:
+        if find_spec(command[0].partition(".")[0]) is None:
             require(Missing(command[0], f"pip install {command[0]}"))
         self.folder = folder
         self.port = free_port()
@@ -41,7 +42,17 @@ class Server:
             for name, value in environment.items():
                 patch.setenv(name, value)
             self.process = Process([sys.executable, "-m", *(part.replace("PORT", str(self.port)) for part in command)], folder)
-        until(lambda: self._answers(ready), lambda: self.process.log, 60)
+        try:
+            until(lambda: self._answers(ready), lambda: self.process.log, 60)
+        except BaseException:
+            self.process.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stop()
 
     def _answers(self, path: str) -> bool:
         try:
