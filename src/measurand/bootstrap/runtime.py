@@ -7,7 +7,6 @@ stopped in reverse order, once, whoever asks first: the server's shutdown, the p
 from __future__ import annotations
 
 import asyncio
-import atexit
 import difflib
 import logging
 import os
@@ -33,6 +32,7 @@ from measurand.health.monitor import HealthMonitor
 from measurand.integrations.access_logs import leave_out
 from measurand.lifecycle.background import renew_after_fork
 from measurand.lifecycle.coordinator import Coordinator, Event, State
+from measurand.lifecycle.exits import run_at_exit
 from measurand.lifecycle.exporting import schedule
 from measurand.lifecycle.polling import Polling
 from measurand.lifecycle.report import ShutdownReport
@@ -198,8 +198,7 @@ class Runtime:
             undo.callback(leave_out(self.pages.paths))
             self.health.start(wait_for_loop=WAIT_FOR_LOOP)
             self.polling.start()
-            atexit.register(self._stop_at_exit)
-            undo.callback(atexit.unregister, self._stop_at_exit)
+            undo.callback(run_at_exit(self._stop_at_exit))
             self._begun_in = os.getpid()
             self._undo = undo.pop_all()
 
