@@ -51,6 +51,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         for name in SERVICES:
             assert platform.get(name, "/v1/latency").status == 200
             assert platform.get(name, "/nowhere").status == 404
+        platform.go_on()
+        proposal = platform.proposes().json["id"]
+        assert platform.post("api", f"/v1/proposals/{proposal}/dissents", actor="bob", reason="Coffee").status == 201
         until(lambda: platform.value("observer", "governance_breaches_total", article=Article.ANSWER), lambda: "no dissent was late")
         server.wait_for('governance_breaches_total{article="answer"} > 0', timeout=60)
         server.wait_for("count(count by (service) (http_requests_failed_total)) == 4", timeout=60)
@@ -177,6 +180,18 @@ def test_many_scrapes_at_once_under_traffic_are_whole_and_never_go_back(platform
 
     platform.get("api", "/v1/state")
     run_threads(*[scrape_on] * 4, lambda: platform.traffic(0.5, seed=3))
+
+
+def test_durations_and_errors_are_in_the_classes_that_are_required(stage: Stage):
+    for name in SERVICES:
+        families = stage.families[name, METRICS_PATH]
+        bounds = {float(labels["le"]) for _, labels, _ in families["http_request_duration_seconds"].values if "le" in labels}
+        assert bounds == {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, float("inf")}
+    failed = stage.families["api", METRICS_PATH]["http_requests_failed_total"].values
+    errors = {(labels["status"], labels["error_type"]) for _, labels, _ in failed}
+    known = {("403", "forbidden"), ("404", "not_found"), ("503", "service_unavailable")}
+    assert errors <= known | {(code, "client_error") for code in ("409", "422", "423")}
+    assert {("404", "not_found"), ("422", "client_error")} <= errors
 
 
 def test_no_endpoint_is_a_raw_path(stage: Stage):
