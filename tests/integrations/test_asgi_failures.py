@@ -16,6 +16,7 @@ from measurand.integrations.asgi import Middleware, install
 from measurand.testing.http import ROUTES, TABLE, Answer, StandIn
 from measurand.testing.http_asgi import AsgiDriver, Exchange
 from tests.integrations.test_asgi import LAST, PART, START, Server, make_app, steps
+from tests.integrations.test_routes import Object, route
 
 pytestmark = pytest.mark.once
 
@@ -47,8 +48,8 @@ class BrokenClock:
 class BrokenMetrics(HttpMetrics):
     """Fails in the methods that are named."""
 
-    def __init__(self, registry: Any, *broken: str) -> None:
-        super().__init__(registry, body_sizes=True, first_byte=True)
+    def __init__(self, registry: Any, *broken: str, details: bool = True) -> None:
+        super().__init__(registry, body_sizes=details, first_byte=details)
         for name in broken:
             setattr(self, name, fail)
 
@@ -75,9 +76,28 @@ def broken_start() -> StandIn:
     return service
 
 
-def broken_metrics(*names: str) -> StandIn:
+def broken_metrics(*names: str, details: bool = True) -> StandIn:
     service = StandIn()
-    service.http = BrokenMetrics(service.registry, *names)
+    service.http = BrokenMetrics(service.registry, *names, details=details)
+    return service
+
+
+def broken_entrance(place: int) -> StandIn:
+    """Cannot count requests in, or out."""
+    service = StandIn()
+    whole = service.http.entrance
+
+    def entrance(method: str) -> Any:
+        return tuple(fail if index == place else part for index, part in enumerate(whole(method)))
+
+    service.http.entrance = entrance  # type: ignore[method-assign]
+    return service
+
+
+def broken_series() -> StandIn:
+    """What is kept for further requests of a kind fails when they come."""
+    service = StandIn()
+    service.http.series = lambda *_: (fail, fail, fail)  # type: ignore[method-assign]
     return service
 
 
@@ -92,15 +112,33 @@ FAILING: dict[str, Any] = {
     "the service's start": broken_start,
     "the excluded paths": BrokenService,
     "the paths of the pages": lambda: StandIn(pages=BrokenPages({})),
-    "start": lambda: broken_metrics("start"),
-    "finish": lambda: broken_metrics("finish"),
-    "start and finish": lambda: broken_metrics("start", "finish"),
+    "entrance": lambda: broken_metrics("entrance"),
+    "record": lambda: broken_metrics("record"),
+    "series": lambda: broken_metrics("series", details=False),
+    "all of them": lambda: broken_metrics("entrance", "series", "record"),
+    "counting in": lambda: broken_entrance(1),
+    "counting out": lambda: broken_entrance(2),
+    "what is at hand": broken_series,
 }
 
 
 def answers(app: Any) -> list[Answer]:
+    """Those to the requests of the kit, each asked twice: the second time something is at hand from the first."""
     driver = AsgiDriver(app)
-    return [driver.request(row.method, row.path, row.body) for row in TABLE]
+    return [driver.request(row.method, row.path, row.body) for row in TABLE for _ in range(2)]
+
+
+def routed() -> Any:
+    """An application that leaves in the scope what routers do."""
+    inside, endpoint = make_app(), object()
+    router = Object(routes=[route("/items/{id}", to=endpoint)])
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/items/"):
+            scope.update(router=router, endpoint=endpoint)
+        await inside(scope, receive, send)
+
+    return app
 
 
 @pytest.fixture
@@ -120,7 +158,7 @@ def errors() -> Iterator[list[logging.LogRecord]]:
 
 @pytest.mark.parametrize("what", FAILING)
 def test_responses_are_the_same_and_it_is_said_once(what: str, errors: list[logging.LogRecord]) -> None:
-    assert answers(install(make_app(), FAILING[what]())) == answers(make_app())
+    assert answers(install(routed(), FAILING[what]())) == answers(routed())
     assert [record.exc_info[0] for record in errors if record.exc_info] == [Broken]
 
 
@@ -143,7 +181,7 @@ def test_responses_are_the_same_when_templates_cannot_be_found(errors: list[logg
     assert len(errors) == 1
     requests = [sample for metric in service.registry.collect() for sample in metric.samples if sample.name == "http_requests_total"]
     assert {sample.labels["endpoint"] for sample in requests} == {"__unmatched__"}
-    assert sum(sample.value for sample in requests) == len(TABLE)
+    assert sum(sample.value for sample in requests) == 2 * len(TABLE)
 
 
 @pytest.mark.parametrize("key", ["endpoint", "route", "router", "fastapi", "fastapi.telemetry", "app_root_path", "root_path"])
@@ -169,7 +207,7 @@ def test_an_error_of_the_application_is_that_of_the_application_when_recording_i
     error = ValueError("the application's")
 
     async def ask() -> None:
-        await Server().ask(Middleware(steps(START, error), broken_metrics("finish")))
+        await Server().ask(Middleware(steps(START, error), broken_metrics("record")))
 
     with pytest.raises(ValueError, match="the application's") as raised:
         asyncio.run(ask())
@@ -178,7 +216,7 @@ def test_an_error_of_the_application_is_that_of_the_application_when_recording_i
 
 
 def test_disconnects_are_still_seen_by_the_application() -> None:
-    for service in (StandIn(), broken_metrics("start"), broken_metrics("finish")):
+    for service in (StandIn(), broken_metrics("entrance"), broken_metrics("record")):
         seen: list[str] = []
 
         async def app(scope: Any, receive: Any, send: Any, seen: list[str] = seen) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from measurand import clock
-from measurand.catalog.http import CANCELLED, INCOMPLETE, UNMATCHED, exception_name
+from measurand.catalog.http import AT_HAND, CANCELLED, INCOMPLETE, UNMATCHED, Entrance, HttpRequest, Series, exception_name
 from measurand.endpoints.asgi import serve_page
 from measurand.endpoints.pages import Page
 from measurand.integrations.asgi_details import Details
@@ -87,7 +87,7 @@ class Middleware:
     def __init__(self, app: ASGIApp, service: Service, *, endpoint_of: Callable[[Scope], str | None] | None = None) -> None:
         self.app = app
         self._endpoint_of = endpoint_of
-        self._find_template = RouteTemplates().find
+        self._routes = RouteTemplates()
         self._has_failed = False
         self.serve(service)
 
@@ -96,16 +96,21 @@ class Middleware:
         self.service = service
         self._http = service.http
         self._aside: dict[str, Page | None] = {}
+        self._entrances: dict[str, Entrance] = {}
+        self._at_hand: dict[tuple[str, int, int], Series] = {}  # by the endpoint's id, which the routes keep alive
         self._is_new = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0912, PLR0915 - one request's state
         """Serve one connection."""
+        # A service's own work leaves little of ours in the processor's caches, so what counts here is how much code and data a request
+        # touches: no calls of our own on the way of a request that goes well.
         if scope["type"] != "http" or COUNTED in scope:
             await self._pass(scope, receive, send)
             return
         scope[COUNTED] = True
-        page = details = started = None
-        method = path = below = ""
+        page = details = entrance = None
+        path = ""
+        started = 0.0
         try:
             if self._is_new:
                 self.server_started()
@@ -115,17 +120,18 @@ class Middleware:
             if below in self._aside:
                 page = self._aside[below]
             else:
-                now = clock.monotonic()
-                method = self._http.start(scope["method"])
-                started = now
+                started = clock.monotonic()
+                entrance = self._entrances.get(scope["method"]) or self._entrance(scope["method"])
+                entrance[1]()
                 if self._http.has_details:
-                    details = Details(now)
+                    details = Details(started)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+            entrance = None
             self.report(failure)
         if page is not None:
             await serve_page(page, scope, receive, send)
             return
-        if started is None:
+        if entrance is None:
             await self.app(scope, receive, send)
             return
 
@@ -176,17 +182,31 @@ class Middleware:
             await self.app(scope, watched_receive, watched_send)
         except BaseException as error:
             try:
-                self._settle(scope, path, method, status, started, ended, is_gone, error, details)
+                entrance[2]()
+                self._settle(scope, path, entrance[0], status, started, ended, is_gone, error, details)
             except Exception as failure:  # noqa: BLE001 - ours must not become the application's
                 self.report(failure)
             raise
         try:
-            if ended is not None and not is_gone and details is None and status < 500:
-                self._http.finish(method, self.template(scope, path), status, ended - started)
+            entrance[2]()
+            series = self._at_hand.get((entrance[0], id(scope.get("endpoint")), status))
+            if series is None or ended is None or is_gone or details is not None:
+                self._settle(scope, path, entrance[0], status, started, ended, is_gone, None, details)
             else:
-                self._settle(scope, path, method, status, started, ended, is_gone, None, details)
+                count, observe, failed = series
+                count()
+                observe(ended - started)
+                if failed is not None:
+                    failed()
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self.report(failure)
+
+    def _entrance(self, method: str) -> Entrance:
+        """What counts requests of a method in and out; kept for methods that are told apart."""
+        made = self._http.entrance(method)
+        if made[0] == method:
+            self._entrances[method] = made
+        return made
 
     def _settle(
         self,
@@ -200,9 +220,10 @@ class Middleware:
         error: BaseException | None,
         details: Details | None,
     ) -> None:
-        """Record a request that did not just go well."""
+        """Record a request that did not just go well, or the first of its kind."""
         now = clock.monotonic()
-        failure = None
+        template = self.template(scope, path)
+        failure, is_plain = None, False
         if is_gone:
             status = status or CLIENT_GONE
         elif error is not None and was_cancelled(error):
@@ -214,20 +235,18 @@ class Middleware:
             status, failure = 500, INCOMPLETE
         elif status == 500:
             failure = scope.get(FAILURE)
-        self._http.finish(
-            method,
-            self.template(scope, path),
-            status,
-            (now if ended is None else ended) - started,
-            failure,
-            is_gone,
-            **({} if details is None else details.figures(now, ended)),
-        )
+        else:
+            is_plain = details is None and self._endpoint_of is None
+        figures = {} if details is None else details.figures(now, ended)
+        duration = (now if ended is None else ended) - started
+        self._http.record(HttpRequest(method, template, status, duration, failure, is_gone, **figures))
+        if is_plain and len(self._at_hand) < AT_HAND and self._routes.is_certain(scope):
+            self._at_hand[method, id(scope["endpoint"]), status] = self._http.series(method, template, status)
 
     def template(self, scope: Scope, path: str) -> str:
         """The template of the route that took the request."""
         try:
-            found = self._find_template(scope, path) if self._endpoint_of is None else self._endpoint_of(scope)
+            found = self._routes.find(scope, path) if self._endpoint_of is None else self._endpoint_of(scope)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self.report(failure)
             found = None

@@ -77,6 +77,10 @@ class RouteTemplates:
             return found
         return self._search(scope, path, endpoint)
 
+    def is_certain(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the endpoint that a router has chosen stands under one template only, whatever the path."""
+        return isinstance(self._known.get(id(scope.get("endpoint"))), str)
+
     def _search(self, scope: Mapping[str, Any], path: str, endpoint: Any) -> str | None:
         found = self._known.get(id(endpoint))
         if found is None:
