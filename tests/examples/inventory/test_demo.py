@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import signal
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 
+from examples.inventory.child import Ended, serving
 from tests.examples.inventory.running import SOON, Command, fetch, scrape
 from tests.servers.process import require
 from tests.servers.prometheus import binary
@@ -32,7 +34,7 @@ def nothing_is_left_of(demo: Command) -> None:
 def test_it_shows_live_numbers_to_people_and_to_a_prometheus_until_a_signal_ends_it(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with Command("examples.inventory.demo", "--rate", "200", "--port", str(port), folder=tmp_path) as demo:
+    with Command("examples.inventory.demo", "--rate", "80", "--port", str(port), folder=tmp_path) as demo:
         demo.said("Ctrl-C stops everything")
         url = demo.url
         assert url == f"http://127.0.0.1:{port}/"
@@ -58,25 +60,25 @@ def test_it_shows_live_numbers_to_people_and_to_a_prometheus_until_a_signal_ends
 
 
 def test_a_signal_before_anything_was_printed_ends_it_too(tmp_path: Path):
-    with Command("examples.inventory.demo", "--rate", "200", "--no-prometheus", folder=tmp_path) as demo:
+    with Command("examples.inventory.demo", "--rate", "80", "--no-prometheus", folder=tmp_path) as demo:
         demo.comes_to(lambda: list(demo.temporary.glob("*/inventory.db")), "a database")
         assert demo.interrupt(signal.SIGTERM) < SOON
     nothing_is_left_of(demo)
 
 
 def test_without_a_prometheus_it_says_how_to_get_one_and_ends_by_itself_after_its_duration(tmp_path: Path):
-    with Command("examples.inventory.demo", "--rate", "200", "--duration", "3", folder=tmp_path, PATH=str(tmp_path)) as demo:
+    with Command("examples.inventory.demo", "--rate", "80", "--duration", "3", folder=tmp_path, PATH=str(tmp_path)) as demo:
         assert "apt-get install prometheus" in demo.said(r"Prometheus +is not installed.*")
         assert demo.ended(60) == 0
     assert re.search(TABLE, demo.out)
     nothing_is_left_of(demo)
 
 
-def test_a_port_that_is_taken_is_said_and_nothing_is_left(tmp_path: Path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        with Command("examples.inventory.demo", "--no-prometheus", "--port", port, folder=tmp_path) as demo:
-            assert demo.ended() == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in demo.err
-    assert "cleaned up" not in demo.out
-    assert list(demo.temporary.iterdir()) == []
+def test_a_service_that_cannot_start_says_why_and_with_which_status(tmp_path: Path, capfd):
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path / 'inventory.db'}", "PYTHONWARNINGS": "ignore::RuntimeWarning"}
+    with socket.create_server(("127.0.0.1", 0)) as taken, ExitStack() as stack:
+        port = taken.getsockname()[1]
+        with pytest.raises(Ended) as caught:
+            stack.enter_context(serving({"port": port}, environment))
+    assert caught.value.status == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in capfd.readouterr().err
