@@ -28,10 +28,12 @@ class Destination:
         self.interval = interval
         self.arrived: list[str] = []
         self.error: BaseException | None = None
+        self.entered = threading.Event()
         self.open = threading.Event()
         self.open.set()
 
     def export(self, snapshot: Gathering) -> None:
+        self.entered.set()
         self.open.wait()
         if self.error is not None:
             raise self.error
@@ -99,7 +101,7 @@ def test_an_export_that_hangs_does_not_hold_up_the_end() -> None:
     service = Service(destination, budget=1.0)
     destination.open.clear()
     service.polling.start()
-    assert wait_until(lambda: any(thread.name == "measurand-poll-run" for thread in threading.enumerate()))
+    assert destination.entered.wait(30)
     report = service.lifecycle.shutdown()
     assert dict(report.lost) == {"memory": "the last numbers: the export before is still under way"}
     destination.open.set()

@@ -131,6 +131,8 @@ class Runtime:
         if self._undo is None:  # stopped before, and served again, as test clients do
             _process.enter(self)
         self._served_in = os.getpid()
+        if self._begun_in != self._served_in:  # a process of multiprocessing forgets what it inherits
+            run_at_exit(self._stop_at_exit)
         self.health.attach(loop)
         self.polling.attach(loop)
         hook_sigterm(self.lifecycle)
