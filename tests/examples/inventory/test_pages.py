@@ -15,6 +15,8 @@ from examples.inventory.services import Services
 from tests.examples.inventory.running import Command, direct, fetch
 from tests.examples.inventory.workshop import Workshop
 
+pytestmark = pytest.mark.once
+
 
 def test_the_exposition_is_text_0_0_4_unless_asked_otherwise(idle: Command):
     kind, text = fetch(f"{idle.url}metrics")
