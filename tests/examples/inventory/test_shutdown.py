@@ -15,7 +15,7 @@ from urllib.request import Request
 
 import pytest
 
-from tests.examples.inventory.running import SOON, Command, direct, samples, service
+from tests.examples.inventory.running import SOON, Busy, Command, direct, samples, service
 from tests.support import wait_until
 
 pytestmark = pytest.mark.once
@@ -85,13 +85,13 @@ def test_sigterm_under_traffic_loses_no_request_and_the_last_scrape_tells_of_the
     assert re.findall(r".*\b(?:ERROR|CRITICAL)\b.*", ending.err) == []
 
 
-def test_a_listener_that_vanishes_is_counted_out_while_the_service_runs(idle: Command):
+def test_a_listener_that_vanishes_is_counted_out_while_the_service_runs(busy: Busy):
     def streams() -> float:
-        with direct.open(f"{idle.url}metrics?name[]=sse_gateway_active_connections", timeout=10) as answer:
+        with direct.open(f"{busy.service.url}metrics?name[]=sse_gateway_active_connections", timeout=10) as answer:
             return samples(answer.read().decode())["sse_gateway_active_connections"]
 
     before = streams()
-    where = urlsplit(idle.url)
+    where = urlsplit(busy.service.url)
     gone = http.client.HTTPConnection(str(where.hostname), where.port, timeout=10)
     gone.request("GET", "/api/events")
     answer = gone.getresponse()
