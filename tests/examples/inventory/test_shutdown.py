@@ -90,12 +90,12 @@ def test_a_listener_that_vanishes_is_counted_out_while_the_service_runs(busy: Bu
         with direct.open(f"{busy.service.url}metrics?name[]=sse_gateway_active_connections", timeout=10) as answer:
             return samples(answer.read().decode())["sse_gateway_active_connections"]
 
-    before = streams()
+    wait_until(lambda: streams() == 0)  # those of the traffic have gone
     where = urlsplit(busy.service.url)
     gone = http.client.HTTPConnection(str(where.hostname), where.port, timeout=10)
     gone.request("GET", "/api/events")
     answer = gone.getresponse()
-    wait_until(lambda: streams() == before + 1)
+    wait_until(lambda: streams() == 1)
     answer.close()
     gone.close()
-    wait_until(lambda: streams() == before)
+    wait_until(lambda: streams() == 0)
