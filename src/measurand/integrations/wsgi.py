@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
+from measurand import clock
 from measurand.endpoints.pages import Page
 from measurand.endpoints.wsgi import WSGIApp, serve_page
 from measurand.integrations.service import Service
@@ -29,6 +30,9 @@ from measurand.integrations.wsgi_exchange import KEY, EndpointOf, Environ, Excha
 __all__ = ["Middleware", "install", "url_rule"]
 
 LOG = logging.getLogger("measurand.http")
+
+NO_BODY = frozenset({"", "0"})
+"""What servers say of a request without a body as its CONTENT_LENGTH, if they say anything."""
 
 NESTED = 8
 """How deep applications within applications are searched for mounts."""
@@ -109,9 +113,18 @@ class Middleware:
             else:
                 outer = environ.get(KEY)
                 if outer is None:
-                    exchange = Exchange(self._measuring, environ, script, start_response)
+                    measuring = self._measuring
+                    http = measuring.http
+                    has_details = http.has_details
+                    started = clock.monotonic()
+                    method = http.start(environ["REQUEST_METHOD"])
+                    exchange = environ[KEY] = Exchange(measuring, environ, script, start_response, method, started)
+                    if environ.get("CONTENT_LENGTH", "0") not in NO_BODY or "HTTP_TRANSFER_ENCODING" in environ:
+                        exchange.watch_body()
+                    if has_details:
+                        exchange.watch_details()
                 else:
-                    outer.endpoint_of = _first_of(self._endpoint_of, outer.endpoint_of)
+                    outer.pass_on(self._endpoint_of)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self.report(failure)
         if page is not None:
@@ -149,10 +162,6 @@ class Middleware:
         if not self._has_failed:
             self._has_failed = True
             LOG.error("measuring a request has failed; requests are served all the same. Said once.", exc_info=failure)
-
-
-def _first_of(inner: EndpointOf, outer: EndpointOf) -> EndpointOf:
-    return lambda environ: inner(environ) or outer(environ)
 
 
 def _is_mounted(app: Any, path: str, depth: int = NESTED) -> bool:

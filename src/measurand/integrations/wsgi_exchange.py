@@ -79,16 +79,15 @@ class Measuring:
 
 
 class Exchange:
-    """A request under way.
-
-    Attributes:
-        endpoint_of: What knows the route.
+    """A request under way, which the metrics have been told of.
 
     Args:
         measuring: What is common to the requests of one middleware.
         environ: The request's environment.
         script: Its SCRIPT_NAME, before the application changes it.
         start_response: The server's.
+        method: The method as the metrics label it.
+        started: When the request came, in seconds of the clock.
     """
 
     __slots__ = (
@@ -108,36 +107,45 @@ class Exchange:
         "_started",
         "_status",
         "_write",
-        "endpoint_of",
     )
 
-    def __init__(self, measuring: Measuring, environ: Environ, script: str | None, start_response: StartResponse) -> None:
-        self._is_settled = True  # there is nothing to record as yet
-        self.endpoint_of = measuring.endpoint_of
+    def __init__(
+        self, measuring: Measuring, environ: Environ, script: str | None, start_response: StartResponse, method: str, started: float
+    ) -> None:
         self._measuring = measuring
         self._environ = environ
         self._script = script
         self._start_response = start_response
+        self._method = method
+        self._started = started
+        self._is_settled = False
         self._endpoint: str | None = None
         self._status = ""
         self._ended: float | None = None
         self._sent = -1  # bytes; below 0 as long as the server was given none
         self._rare: Rare | None = None
-        http = measuring.http
-        if http.has_details:
-            self._rarely().is_detailed = True
-        length = environ.get("CONTENT_LENGTH")
-        if (length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ:
-            environ["wsgi.input"] = WatchedInput(environ["wsgi.input"], number(length), self._rarely().note_received)
-        self._started = clock.monotonic()
-        self._method = http.start(environ["REQUEST_METHOD"])
-        self._is_settled = False
-        environ[KEY] = self
 
     def _rarely(self) -> Rare:
         if self._rare is None:
             self._rare = Rare()
         return self._rare
+
+    # -- what the middleware finds out beforehand ------------------------------------------------------------------------------
+
+    def watch_body(self) -> None:
+        """The request has a body; notice when it is cut short."""
+        stream = self._environ.get("wsgi.input")
+        if stream is not None:
+            length = number(self._environ.get("CONTENT_LENGTH"))
+            self._environ["wsgi.input"] = WatchedInput(stream, length, self._rarely().note_received)
+
+    def watch_details(self) -> None:
+        """Note what is recorded on demand only."""
+        self._rarely().is_detailed = True
+
+    def pass_on(self, endpoint_of: EndpointOf) -> None:
+        """An application within this one is measured, too, and knows its routes better."""
+        self._rarely().endpoint_of.insert(0, endpoint_of)
 
     # -- what the application calls --------------------------------------------------------------------------------------------
 
@@ -150,11 +158,12 @@ class Exchange:
         try:
             if exc_info is not None:
                 self._environ.setdefault(FAILURE, exception_name(exc_info[1]))
-            if self._endpoint is None:
-                environ = self._environ
-                endpoint = self.endpoint_of(environ)
+            if self._rare is None:
+                endpoint = self._measuring.endpoint_of(self._environ)
                 if endpoint is not None:
-                    self._endpoint = endpoint if environ.get("SCRIPT_NAME") == self._script else self._below_mounts(endpoint)
+                    self._endpoint = endpoint if self._environ.get("SCRIPT_NAME") == self._script else self._below_mounts(endpoint)
+            elif self._endpoint is None:
+                self._resolve()
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self._measuring.report(failure)
         return self.write
@@ -184,22 +193,17 @@ class Exchange:
     def body(self, returned: Any) -> Any:
         """The iterable for the server, in place of the one that the application returned."""
         try:
-            if returned is None or type(returned) is bytes:  # the server fails, or sends it in one piece
-                self._sent = len(returned) if returned else self._sent
-                self._status = self._status if returned is not None or self._sent >= 0 else ""
-                self._end()
-                self._settle()
+            if returned is None or type(returned) is bytes:
+                self._return(returned)
                 return returned
             self._body = returned
             self._close: Callable[[], object] | None = getattr(returned, "close", None)
             wrapper = self._environ.get("wsgi.file_wrapper")
             if wrapper is None:
                 if getattr(self._start_response, "__module__", None) == TESTS_CLIENT:
-                    rare = self._rarely()
-                    rare.is_for_tests = True
-                    rare.expected = self._content_length()
-            elif _is_file(returned, wrapper):
-                self._watch_file(returned)
+                    self._watch_tests()
+            elif isinstance(returned, wrapper) if isinstance(wrapper, type) else hasattr(returned, "read"):
+                self._watch_file(returned)  # uWSGI's wrapper is a function that returns the file itself
                 return returned
             return _SizedBody(self, returned) if hasattr(returned, "__len__") else self
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
@@ -247,6 +251,27 @@ class Exchange:
             self._settle()
 
     # -- what is noted ---------------------------------------------------------------------------------------------------------
+
+    def _return(self, returned: bytes | None) -> None:
+        """The server fails on what the application returned, or sends it in one piece."""
+        self._sent = len(returned) if returned else self._sent
+        self._status = self._status if returned is not None or self._sent >= 0 else ""
+        self._end()
+        self._settle()
+
+    def _watch_tests(self) -> None:
+        rare = self._rarely()
+        rare.is_for_tests = True
+        rare.expected = self._content_length()
+
+    def _resolve(self) -> None:
+        """Ask for the endpoint all who may know it."""
+        environ = self._environ
+        for endpoint_of in (*self._rarely().endpoint_of, self._measuring.endpoint_of, _template):
+            endpoint = endpoint_of(environ)
+            if endpoint is not None:
+                self._endpoint = self._below_mounts(endpoint)
+                return
 
     def _below_mounts(self, endpoint: str) -> str:
         return self._measuring.mount_of(self._script or "", self._environ.get("SCRIPT_NAME") or "") + endpoint
@@ -309,29 +334,23 @@ class Exchange:
             return
         self._is_settled = True
         try:
-            if self._endpoint is None:
-                self._ask_again()
-            ended = clock.monotonic() if self._ended is None else self._ended
-            if self._rare is None and "1" <= self._status < "5":
-                self._measuring.http.finish(self._method, self._endpoint or UNMATCHED, int(self._status[:3]), ended - self._started)
+            endpoint, status, ended = self._endpoint, self._status, self._ended
+            if self._rare is None and endpoint is not None and "1" <= status < "5" and ended is not None:
+                self._measuring.http.finish(self._method, endpoint, int(status[:3]), ended - self._started)
             else:
-                self._record(ended, self._rarely())
+                self._record(self._rarely(), clock.monotonic() if ended is None else ended)
         except Exception as failure:  # noqa: BLE001 - ours must not become the server's
             self._measuring.report(failure)
-        finally:  # nothing that refers to this exchange shall have to wait for the garbage collector
-            self._environ.pop(KEY, None)
-            if self._rare is not None:
-                self._rare.raised = None
+        self._environ.pop(KEY, None)  # nothing that refers to this exchange shall have to wait for the garbage collector
+        if self._rare is not None:
+            self._rare.raised = None
 
-    def _ask_again(self) -> None:
-        """The route was not known when the response started, or the response has not."""
-        try:
-            endpoint = self.endpoint_of(self._environ) or self._environ.get(TEMPLATE)
-            self._endpoint = None if endpoint is None else self._below_mounts(endpoint)
-        except Exception as failure:  # noqa: BLE001 - the request can be recorded all the same
-            self._measuring.report(failure)
-
-    def _record(self, ended: float, rare: Rare) -> None:
+    def _record(self, rare: Rare, ended: float) -> None:
+        if self._endpoint is None:
+            try:  # the route was not known when the response started, or it has not
+                self._resolve()
+            except Exception as failure:  # noqa: BLE001 - the request can be recorded all the same
+                self._measuring.report(failure)
         status, error_type = rare.outcome(self._status, self._sent >= 0, self._environ.get(FAILURE))
         details: dict[str, float | None] = {}
         if rare.is_detailed:
@@ -349,6 +368,11 @@ class Exchange:
             length = self._content_length()
             return None if length < 0 else length
         return 0 if self._method == "HEAD" else max(self._sent, 0)
+
+
+def _template(environ: Environ) -> str | None:
+    endpoint: str | None = environ.get(TEMPLATE)
+    return endpoint
 
 
 class _SizedBody:
@@ -369,10 +393,3 @@ class _SizedBody:
     def close(self) -> None:
         """See PEP 3333."""
         self._exchange.close()
-
-
-def _is_file(returned: Any, wrapper: Any) -> bool:
-    """Whether the server would send this as a file of its own making rather than iterate over it."""
-    if isinstance(wrapper, type):
-        return isinstance(returned, wrapper)
-    return hasattr(returned, "read")  # uWSGI's wrapper is a function that returns the file itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from measurand.catalog.http import CANCELLED, INCOMPLETE, exception_name
@@ -18,6 +19,7 @@ class Rare:
     Nothing in here refers to the exchange or to the environment.
 
     Attributes:
+        endpoint_of: What applications within the measured one know the route by, the innermost first.
         raised: The exception that ended it.
         has_left: Whether the client went away while the response was sent.
         is_cut: Whether it did so before the end of its own body.
@@ -30,16 +32,18 @@ class Rare:
         first: When the response started; ``None`` as long as the server was given nothing.
     """
 
-    raised: BaseException | None = None
-    has_left = False
-    is_cut = False
-    is_unanswered = False
-    is_file = False
-    is_for_tests = False
-    is_detailed = False
-    expected = -1
-    received = 0
-    first: float | None = None
+    def __init__(self) -> None:
+        self.endpoint_of: list[Callable[[dict[str, Any]], str | None]] = []
+        self.raised: BaseException | None = None
+        self.has_left = False
+        self.is_cut = False
+        self.is_unanswered = False
+        self.is_file = False
+        self.is_for_tests = False
+        self.is_detailed = False
+        self.expected = -1
+        self.received = 0
+        self.first: float | None = None
 
     def note_received(self, count: int, is_cut: bool) -> None:
         """So much of the request's body was read, and there will not be more if it is cut short. What comes nevertheless corrects that."""
