@@ -24,6 +24,7 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     for block in BLOCK.findall(page.read_text()):
         file = FILE.match(block)
         if file:
+            (tmp_path / file[1]).parent.mkdir(exist_ok=True)
             (tmp_path / file[1]).write_text(block)
         else:
             script.append(block)
