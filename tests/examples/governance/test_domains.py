@@ -16,6 +16,8 @@ from examples.governance.domains import GOVERNANCE, PREFIX, everything_but
 from measurand import OPERATIONAL, Counter, Gauge, Histogram
 from measurand.errors import RefusedByDomain
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[3]
 
 

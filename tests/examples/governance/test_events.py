@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from examples.governance.constitution import Kind
 from examples.governance.events import GENESIS, Act, Event, Head
 
+pytestmark = pytest.mark.once
+
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 acts = st.builds(
     Act, st.sampled_from(list(Kind)), st.sampled_from(["ada", "bob"]), st.sampled_from(["", "x"]), st.text(max_size=5), st.uuids().map(str)
