@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
@@ -106,11 +107,22 @@ def test_everything_else_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
-def test_a_port_that_another_program_has_is_an_error_that_says_what_to_do() -> None:
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 404 Not Found\r\n\r\n", b"220 mail.example ESMTP\r\n"])
+def test_a_port_that_another_program_has_is_an_error_that_says_what_to_do(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
         port = other.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"127\.0\.0\.1:{port}: another program does; choose another port, or 0"):
             ManagementServer(pages(), "127.0.0.1", port).start()
+        thread.join(30)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])

@@ -20,6 +20,7 @@ from socket import AI_PASSIVE, SOCK_STREAM, gaierror, getaddrinfo
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
+from measurand import clock
 from measurand.core import ancestry
 from measurand.endpoints.page import Response
 from measurand.endpoints.pages import Page, Pages, Request, has_token, text
@@ -34,8 +35,8 @@ LOG = logging.getLogger("measurand.endpoints")
 
 RETRY = 1.0
 """Seconds between two attempts to take the port over."""
-ATTEMPTS = 10
-"""How often a port that is taken and refuses is asked whose it is."""
+PATIENCE = 10.0
+"""Seconds in which who has the port may say whose it is."""
 POLL = 0.2
 """Seconds until a request to stop is noticed."""
 FAMILY_HEADER = "Measurand-Family"
@@ -153,10 +154,11 @@ class ManagementServer:
         return serve_page(page, environ, start_with_family, trusted=self._trusted)
 
     def _is_held_by_kin(self) -> bool:
-        """Whether a process of this service has the port. One that starts or ends at this moment refuses, so several attempts count."""
+        """Whether a process of this service has the port. One that starts or ends now refuses or is slow: it has some time."""
+        deadline = clock.system_monotonic() + PATIENCE
         pause = threading.Event()
-        for _ in range(ATTEMPTS):
-            connection = http.client.HTTPConnection(*_address_of(self.url), timeout=2)
+        while (left := deadline - clock.system_monotonic()) > 0:
+            connection = http.client.HTTPConnection(*_address_of(self.url), timeout=left)
             try:
                 connection.request("GET", "/")
                 return connection.getresponse().headers.get(FAMILY_HEADER) == self._family
