@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from measurand import clock
-from measurand.catalog.http import AT_HAND, CANCELLED, INCOMPLETE, UNMATCHED, Entrance, HttpRequest, Series, exception_name
+from measurand.catalog.http import AT_HAND, CANCELLED, INCOMPLETE, UNMATCHED, HttpRequest, Series, exception_name
 from measurand.endpoints.asgi import serve_page
 from measurand.endpoints.pages import Page
 from measurand.integrations.asgi_details import Details
@@ -68,6 +68,13 @@ def install(app: ASGIApp, service: Service, *, endpoint_of: Callable[[Scope], st
     return Middleware(app, service, endpoint_of=endpoint_of)
 
 
+Way = tuple[str, Callable[[], None], Callable[[], None], dict[int, dict[int, Series]]]
+"""A method as it is labelled, what counts requests in and out, and what records them: by the endpoint's id, then by status.
+
+An id belongs to one endpoint only while that lives; the routes keep theirs alive.
+"""
+
+
 class Middleware:
     """An ASGI application that measures another one; any number of requests at a time.
 
@@ -96,14 +103,15 @@ class Middleware:
         self.service = service
         self._http = service.http
         self._aside: dict[str, Page | None] = {}
-        self._entrances: dict[str, Entrance] = {}
-        self._at_hand: dict[tuple[str, int, int], Series] = {}  # by the endpoint's id, which the routes keep alive
+        self._entrances: dict[str, Way] = {}  # nothing before the first request, which starts the service
+        self._kept = 0
+        self._has_details = False
         self._is_new = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0912, PLR0915 - one request's state
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 - one request's state
         """Serve one connection."""
-        # A service's own work leaves little of ours in the processor's caches, so what counts here is how much code and data a request
-        # touches: no calls of our own on the way of a request that goes well.
+        # An application's own work leaves little of ours in the processor's caches, so what counts here is how much code and data a
+        # request touches: a request that goes well makes no call to code of ours.
         if scope["type"] != "http" or COUNTED in scope:
             await self._pass(scope, receive, send)
             return
@@ -112,27 +120,21 @@ class Middleware:
         path = ""
         started = 0.0
         try:
-            if self._is_new:
-                self.server_started()
-            path = below = scope["path"]
-            if (root := scope.get("root_path")) and path not in self._aside and path.startswith(root):
-                below = path[len(root) :]  # the server was told to put something in front of every path
-            if below in self._aside:
-                page = self._aside[below]
+            path = scope["path"]
+            entrance = self._entrances.get(scope["method"]) or self._entrance(scope["method"])
+            if path in self._aside or (scope.get("root_path") and self._is_below_root(scope, path)):
+                entrance, page = None, self._page(scope, path)
             else:
-                started = clock.monotonic()
-                entrance = self._entrances.get(scope["method"]) or self._entrance(scope["method"])
                 entrance[1]()
-                if self._http.has_details:
-                    details = Details(started)
+                started = clock.monotonic()
+                if self._has_details:
+                    details = Details(started, self.report)
+                    receive, send = details.watch(receive, send)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             entrance = None
             self.report(failure)
-        if page is not None:
-            await serve_page(page, scope, receive, send)
-            return
         if entrance is None:
-            await self.app(scope, receive, send)
+            await (self.app(scope, receive, send) if page is None else serve_page(page, scope, receive, send))
             return
 
         status = 0
@@ -143,10 +145,8 @@ class Middleware:
             nonlocal is_gone
             message = await receive()
             try:
-                if message["type"] == "http.disconnect":
-                    is_gone = is_gone or not is_closing
-                elif details is not None:
-                    details.received(message)
+                if message["type"] == "http.disconnect" and not is_closing:
+                    is_gone = True
             except Exception as failure:  # noqa: BLE001 - ours must not become the application's
                 self.report(failure)
             return message
@@ -156,15 +156,14 @@ class Middleware:
             try:
                 kind = message["type"]
                 if kind == "http.response.body":
-                    is_closing = not message.get("more_body", False) and not has_trailers
+                    is_closing = not has_trailers and not ("more_body" in message and message["more_body"])  # noqa: RUF019 - faster
                 elif kind == "http.response.start":
                     if not is_gone:
                         status = message["status"]
-                    has_trailers = message.get("trailers", False)
+                    if "trailers" in message:
+                        has_trailers = message["trailers"]
                 elif kind in OTHER_ENDS:
-                    is_closing = is_last(message, has_trailers)
-                if details is not None:
-                    details.sent(message)
+                    is_closing = ends(message, has_trailers)
             except Exception as failure:  # noqa: BLE001 - ours must not become the application's
                 self.report(failure)
             try:
@@ -189,8 +188,9 @@ class Middleware:
             raise
         try:
             entrance[2]()
-            series = self._at_hand.get((entrance[0], id(scope.get("endpoint")), status))
-            if series is None or ended is None or is_gone or details is not None:
+            kinds = entrance[3].get(id(scope["endpoint"])) if "endpoint" in scope else None
+            series = None if kinds is None else kinds.get(status)
+            if series is None or ended is None or is_gone:
                 self._settle(scope, path, entrance[0], status, started, ended, is_gone, None, details)
             else:
                 count, observe, failed = series
@@ -201,12 +201,20 @@ class Middleware:
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self.report(failure)
 
-    def _entrance(self, method: str) -> Entrance:
+    def _entrance(self, method: str) -> Way:
         """What counts requests of a method in and out; kept for methods that are told apart."""
-        made = self._http.entrance(method)
-        if made[0] == method:
-            self._entrances[method] = made
-        return made
+        self.server_started()
+        label, enter, leave = self._http.entrance(method)
+        made: Way = label, enter, leave, {}
+        return self._entrances.setdefault(label, made) if label == method else made
+
+    def _is_below_root(self, scope: Scope, path: str) -> bool:
+        """Whether something stands aside at the path without what the server was told to put in front of every path."""
+        return path.startswith(scope["root_path"]) and path[len(scope["root_path"]) :] in self._aside
+
+    def _page(self, scope: Scope, path: str) -> Page | None:
+        """The page at a path that stands aside; ``None`` where the application answers, and nothing is recorded."""
+        return self._aside[path if path in self._aside else path[len(scope["root_path"]) :]]
 
     def _settle(
         self,
@@ -240,8 +248,9 @@ class Middleware:
         figures = {} if details is None else details.figures(now, ended)
         duration = (now if ended is None else ended) - started
         self._http.record(HttpRequest(method, template, status, duration, failure, is_gone, **figures))
-        if is_plain and len(self._at_hand) < AT_HAND and self._routes.is_certain(scope):
-            self._at_hand[method, id(scope["endpoint"]), status] = self._http.series(method, template, status)
+        if is_plain and self._kept < AT_HAND and method in self._entrances and self._routes.is_certain(scope):
+            self._kept += 1
+            self._entrances[method][3].setdefault(id(scope["endpoint"]), {})[status] = self._http.series(method, template, status)
 
     def template(self, scope: Scope, path: str) -> str:
         """The template of the route that took the request."""
@@ -275,6 +284,7 @@ class Middleware:
         if self._is_new:
             self._is_new = False
             try:
+                self._has_details = self._http.has_details
                 pages = self.service.pages
                 self._aside = {**dict.fromkeys(self.service.excluded), **{path: pages.find(path) for path in pages.paths}}
             except Exception as failure:  # noqa: BLE001 - ours must not become the application's
@@ -299,7 +309,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def is_last(message: Message, has_trailers: bool) -> bool:
+def ends(message: Message, has_trailers: bool) -> bool:
     """Whether a message of one of the extensions ends the response."""
     if message["type"] == "http.response.trailers":
         return not message.get("more_trailers", False)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from measurand import clock
 
 __all__ = ["Details"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Details:
@@ -17,22 +21,39 @@ class Details:
 
     Args:
         started: When the request arrived, by the monotonic clock.
+        report: Called with a failure of ours.
     """
 
-    __slots__ = ("_begun", "_in", "_is_sized", "_out", "_started")
+    __slots__ = ("_begun", "_in", "_is_sized", "_out", "_report", "_started")
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, report: Callable[[Exception], None]) -> None:
         self._started = started
+        self._report = report
         self._begun: float | None = None
         self._in = self._out = 0
         self._is_sized = True
 
-    def received(self, message: MutableMapping[str, Any]) -> None:
-        """The application receives this."""
-        self._in += len(message.get("body", b""))
+    def watch(self, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """What passes messages on and looks at them on the way."""
 
-    def sent(self, message: MutableMapping[str, Any]) -> None:
-        """The application sends this."""
+        async def watched_receive() -> Message:
+            message = await receive()
+            try:
+                self._in += len(message.get("body", b""))
+            except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+                self._report(failure)
+            return message
+
+        def watched_send(message: Message) -> Awaitable[None]:
+            try:
+                self._see(message)
+            except Exception as failure:  # noqa: BLE001 - ours must not become the application's
+                self._report(failure)
+            return send(message)
+
+        return watched_receive, watched_send
+
+    def _see(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.body":
             self._out += len(message.get("body", b""))
