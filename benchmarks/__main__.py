@@ -78,6 +78,8 @@ def measure(results: Results, chosen: dict[str, type[Adapter]], benchmarks: list
         for _ in range(rounds):
             results.work.append(machine.fixed_work())
             for key, library in present.items():
+                if SUITE[name].group not in library.groups:
+                    continue
                 results.add(name, key, one(key, library, name, quick))
         results.loads.append(machine.load())
         results.seconds += perf_counter() - begun

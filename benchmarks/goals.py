@@ -10,6 +10,7 @@ from benchmarks.results import Results
 __all__ = ["GOALS", "Goal"]
 
 OURS, PURE, THEIRS, PEER = "measurand", "measurand_pure", "prometheus_client", "pytheus"
+ON_FASTAPI, ON_STARLETTE, ON_FLASK = "prometheus_fastapi_instrumentator", "starlette_exporter", "prometheus_flask_exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ def _named(benchmark: str, theirs: str) -> Callable[[Results], float | None]:
     return value
 
 
+def _growth(large: str, small: str) -> Callable[[Results], float | None]:
+    """How many times ours is as large in one benchmark as in another."""
+
+    def value(results: Results) -> float | None:
+        above, below = results.typical(large, OURS, "ns"), results.typical(small, OURS, "ns")
+        return above / below if above and below else None
+
+    return value
+
+
 def _slowest_pure_row(results: Results) -> float | None:
     rows = [
         *((name, "ns") for name in results.rounds if any(figures and "ns" in figures for figures in results.rounds[name].get(PURE, []))),
@@ -83,6 +94,13 @@ GOALS = (
     Goal("text of 10k series, beside pytheus", _times("counters_10k", "steady", theirs=PEER), 12),
     Goal("text of 10k series, pure-Python core beside prometheus_client", _times("counters_10k", "steady", ours=PURE), 10),
     Goal("text of 10k series, pure-Python core beside pytheus", _times("counters_10k", "steady", ours=PURE, theirs=PEER), 3),
+    *(
+        Goal(f"added to a request of FastAPI, {routes} routes, beside {peer}", _times(f"fastapi_{routes}", theirs=peer), 10)
+        for routes in (10, 200)
+        for peer in (ON_FASTAPI, ON_STARLETTE)
+    ),
+    Goal("added to a request of FastAPI, 200 routes beside 10", _growth("fastapi_200", "fastapi_10"), 1.5, at_least=False),
+    Goal("added to a request of Flask, 10 routes, beside prometheus_flask_exporter", _times("flask_10", theirs=ON_FLASK), 4),
     Goal(
         "100k series scraped without a pause: p99 lateness of another thread",
         _milliseconds("stall_thread", "p99"),

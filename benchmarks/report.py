@@ -104,6 +104,13 @@ def _late(benchmark: str, what: str) -> tuple[Row, ...]:
     )
 
 
+def _added(benchmark: str, what: str) -> tuple[Row, ...]:
+    return (
+        Row(what, benchmark),
+        Row(f"{what}: the request itself", benchmark, "baseline", ratio=False),
+    )
+
+
 TABLES = (
     Table(
         "One recording, one thread",
@@ -145,6 +152,16 @@ TABLES = (
             *_scrapes("counters_10k", "10,000"),
             *_scrapes("counters_100k", "100,000"),
             *_scrapes("histograms_1k", "1,000 histograms of 14 buckets"),
+        ),
+    ),
+    Table(
+        "What measuring adds to a request",
+        "http",
+        (
+            *_added("fastapi_10", "FastAPI, 10 routes"),
+            *_added("fastapi_200", "FastAPI, 200 routes"),
+            *_added("flask_10", "Flask, 10 routes"),
+            *_added("flask_200", "Flask, 200 routes"),
         ),
     ),
     Table(
@@ -220,8 +237,11 @@ def _markdown(head: list[str], lines: list[list[str]]) -> str:
 
 
 def _table(results: Results, rows: list[Row]) -> str:
+    """The rows, with a column for each library that took part in any of them."""
+    columns = [library for library in results.titles if any(library in results.rounds.get(row.benchmark, {}) for row in rows)]
     return _markdown(
-        ["", *results.titles.values()], [[row.title, *(row.cell(results, library) for library in results.titles)] for row in rows]
+        ["", *(results.titles[library] for library in columns)],
+        [[row.title, *(row.cell(results, library) for library in columns)] for row in rows],
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import exposition, hotpath, imports, memory, stall, threads
+from benchmarks import exposition, hotpath, http, imports, memory, stall, threads
 from benchmarks.adapters import Adapter
 
 __all__ = ["SUITE", "Benchmark", "measured"]
@@ -60,6 +60,11 @@ def _scrape(kind: str, series: int, repeats: int, rounds: int = 5, quick_rounds:
     )
 
 
+def _http(framework: str, routes: int) -> Benchmark:
+    settings = {"framework": framework, "routes": routes, "turns": 300, "requests": 10}
+    return Benchmark("http", _on_instance(http.run), settings, {"turns": 60}, rounds=9)
+
+
 def _stall(ticker: str) -> Benchmark:
     settings = {"ticker": ticker, "series": 100_000, "seconds": 3.0}
     return Benchmark("stall", _on_instance(stall.run), settings, {"series": 10_000, "seconds": 0.5}, rounds=5)
@@ -95,6 +100,10 @@ SUITE: dict[str, Benchmark] = {
     "counters_10k": _scrape("counter", 10_000, 9),
     "counters_100k": _scrape("counter", 100_000, 3, quick_rounds=0),
     "histograms_1k": _scrape("histogram", 1_000, 9),
+    "fastapi_10": _http("fastapi", 10),
+    "fastapi_200": _http("fastapi", 200),
+    "flask_10": _http("flask", 10),
+    "flask_200": _http("flask", 200),
     "stall_thread": _stall("thread"),
     "stall_loop": _stall("loop"),
     "memory": _memory(held=False),

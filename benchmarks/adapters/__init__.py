@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
 
-__all__ = ["BUCKETS", "LABEL_NAMES", "Adapter", "Code", "libraries"]
+__all__ = ["BUCKETS", "LABEL_NAMES", "RECORDING", "Adapter", "Code", "libraries"]
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The 14 finite upper bounds that every histogram here has; +Inf comes on top."""
 
 LABEL_NAMES = ("method", "endpoint", "status")
+
+RECORDING = ("hot path", "threads", "exposition", "stall", "memory", "import")
+"""The groups of benchmarks that a library of instruments takes part in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Adapter:
         title: The column heading.
         distribution: The distribution whose version is printed.
         order: Where the column stands.
+        groups: The groups of benchmarks that the library takes part in.
         environment: Environment variables of the library's processes.
         import_statement: What a service has to import.
         first_counter: The same, and the definition of one counter.
@@ -57,6 +61,7 @@ class Adapter:
     title: ClassVar[str]
     distribution: ClassVar[str]
     order: ClassVar[int] = 50
+    groups: ClassVar[tuple[str, ...]] = RECORDING
     environment: ClassVar[Mapping[str, str]] = {}
     import_statement: ClassVar[str]
     first_counter: ClassVar[str]
@@ -110,6 +115,16 @@ class Adapter:
 
     def timed_coroutine_by_name(self, function: Callable[[], Any]) -> Code | None:
         """Await ``function``, decorated by the same helper."""
+        return None
+
+    # -- requests
+
+    def fastapi(self, app: Any) -> Any | None:
+        """Measure the requests of a FastAPI application; returns what is to be served."""
+        return None
+
+    def flask(self, app: Any) -> Any | None:
+        """Measure the requests of a Flask application; returns what is to be served."""
         return None
 
     # -- the rest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from benchmarks.adapters import Code
+from benchmarks.adapters import RECORDING, Code
 from benchmarks.adapters._prometheus_style import PrometheusStyle
 
 
@@ -13,10 +13,23 @@ class Library(PrometheusStyle):
     title = "measurand"
     distribution = "measurand"
     order = 0
+    groups = (*RECORDING, "http")
     module = "measurand"
     import_statement = "import measurand"
     first_counter = "from measurand import Counter; Counter('requests_total', 'Requests')"
     unlimited: ClassVar = {"max_series": None}
+
+    def fastapi(self, app: Any) -> Any:
+        from measurand.integrations.fastapi import install  # noqa: PLC0415 - imported when it is measured
+        from measurand.testing.http import StandIn  # noqa: PLC0415
+
+        return install(app, StandIn())
+
+    def flask(self, app: Any) -> Any:
+        from measurand.integrations.flask import install  # noqa: PLC0415 - imported when it is measured
+        from measurand.testing.http import StandIn  # noqa: PLC0415
+
+        return install(app, StandIn())
 
     def timed_by_name(self, function: Callable[[], object]) -> Code:
         return Code("timed()", {"timed": self.library.timed("work_seconds", registry=self.registry)(function)})
