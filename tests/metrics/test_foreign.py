@@ -89,9 +89,9 @@ def test_one_of_theirs_that_fails_costs_the_others_nothing(theirs: Any) -> None:
 
 
 def test_theirs_carry_our_common_labels_and_keep_their_own(theirs: Any) -> None:
-    prometheus_client.Counter("foreign_labelled", "Theirs", ["service"], registry=theirs).labels("theirs").inc()
-    REGISTRY.set_common_labels({"service": "shop", "region": "eu"})
-    assert 'foreign_labelled_total{region="eu",service="theirs"} 1.0\n' in ours()
+    prometheus_client.Counter("foreign_labelled", "Theirs", ["origin"], registry=theirs).labels("theirs").inc()
+    REGISTRY.set_common_labels({"origin": "ours", "region": "eu"})
+    assert 'foreign_labelled_total{origin="theirs",region="eu"} 1.0\n' in ours()
 
 
 def test_theirs_can_be_asked_for_by_name(theirs: Any) -> None:
