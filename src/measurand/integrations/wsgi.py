@@ -136,7 +136,7 @@ class Middleware:
         if exchange is None:
             return self.app(environ, start_response)
         try:
-            returned = self.app(environ, exchange.start_response)
+            returned: Any = self.app(environ, exchange.start_response)
         except BaseException as error:
             exchange.failed(error)
             raise

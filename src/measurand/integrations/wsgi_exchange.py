@@ -240,7 +240,8 @@ class Exchange:
 
     def close(self) -> None:
         """See PEP 3333."""
-        if self._ended is None:
+        ended = self._ended
+        if ended is None:
             self._stop(sys.exc_info()[1])
         try:
             close = self.at_close
@@ -248,12 +249,12 @@ class Exchange:
                 close()
         finally:
             endpoint, status = self._endpoint, self._status
-            if self._rare is not None or endpoint is None or status >= "5" or self._is_settled:
+            if self._rare is not None or ended is None or endpoint is None or status >= "5" or self._is_settled:
                 self._settle()
             else:  # as most requests do, it ends with a response that says everything
                 self._is_settled = True
                 try:
-                    self._measuring.http.finish(self._method, endpoint, int(status[:3]), self._ended - self._started)
+                    self._measuring.http.finish(self._method, endpoint, int(status[:3]), ended - self._started)
                 except Exception as failure:  # noqa: BLE001 - ours must not become the server's
                     self._measuring.report(failure)
                 self._environ.pop(KEY, None)
