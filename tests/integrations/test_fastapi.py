@@ -24,6 +24,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
+pytestmark = pytest.mark.once
+
 # The annotations of the handlers below are read at run time, from the module.
 
 

@@ -21,7 +21,7 @@ from litestar import Litestar, Request, Response, Router, get, post, route
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect, Stream
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:litestar")
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore::DeprecationWarning:litestar")]
 
 
 def make_app(tick: Callable[[], None] = lambda: None, **settings: Any) -> Litestar:

@@ -27,6 +27,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Host, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
+pytestmark = pytest.mark.once
+
 
 def make_app(tick: Callable[[], None] = lambda: None, **settings: Any) -> Starlette:
     async def ok(request: Request) -> Response:
