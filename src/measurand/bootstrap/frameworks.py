@@ -81,7 +81,7 @@ def asgi(app: Callable[..., Any], runtime: Runtime | None = None, **options: Unp
     Returns:
         The application to serve in the place of ``app``.
     """
-    middleware: Callable[..., Any] = import_module("measurand.integrations.asgi").Middleware(app, _runtime(runtime, options))
+    middleware: Callable[..., Any] = import_module("measurand.integrations.asgi").install(app, _runtime(runtime, options))
     return middleware
 
 
@@ -91,7 +91,7 @@ def wsgi(app: Callable[..., Any], runtime: Runtime | None = None, **options: Unp
     Returns:
         The application to serve in the place of ``app``.
     """
-    middleware: Callable[..., Any] = import_module("measurand.integrations.wsgi").Middleware(app, _runtime(runtime, options))
+    middleware: Callable[..., Any] = import_module("measurand.integrations.wsgi").install(app, _runtime(runtime, options))
     return middleware
 
 

@@ -68,6 +68,7 @@ class Runtime:
         http: Where the integrations record requests.
         pages: What the application's own port answers besides the application.
         options: What was passed to :func:`start`.
+        is_stopping: Whether the shutdown has begun.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class Runtime:
         self._guard = threading.Lock()
         self._begun_in = self._served_in = 0  # the process that called start(), and the one whose server has been announced
         self._undo: ExitStack | None = None  # ends what has begun; None when nothing has
+        self.is_stopping = False
+        self.lifecycle.on(Event.PREPARE_SHUTDOWN, self._note_the_end, name="runtime")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.health.stop(1.0), name="health checks")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.polling.stop(5.0), name="polling")
         self.lifecycle.add_waiter("requests", self.http.wait_until_idle)
@@ -114,11 +117,6 @@ class Runtime:
     def excluded(self) -> frozenset[str]:
         """Paths whose requests are not recorded, besides the pages."""
         return self.config.excluded_paths
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the shutdown has begun."""
-        return self.lifecycle.state not in {State.STARTING, State.RUNNING}
 
     def server_started(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """The server of this process is up: readiness begins, the signal to stop is hooked. Does nothing when called again.
@@ -201,7 +199,11 @@ class Runtime:
             self.polling.start(wait_for_loop=WAIT_FOR_LOOP)
             undo.callback(run_at_exit(self._stop_at_exit))
             self._begun_in = os.getpid()
+            self.is_stopping = False
             self._undo = undo.pop_all()
+
+    def _note_the_end(self) -> None:
+        self.is_stopping = True
 
     def _label(self, undo: ExitStack) -> None:
         for registry in self._registries:

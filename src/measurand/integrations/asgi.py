@@ -19,6 +19,7 @@ from measurand import clock
 from measurand.catalog.http import AT_HAND, CANCELLED, INCOMPLETE, UNMATCHED, HttpRequest, Series, exception_name
 from measurand.endpoints.asgi import serve_page
 from measurand.endpoints.pages import Page
+from measurand.integrations.asgi_closing import closing
 from measurand.integrations.asgi_details import Details
 from measurand.integrations.asgi_lifespan import drive
 from measurand.integrations.asgi_websocket import watch
@@ -108,7 +109,7 @@ class Middleware:
         self._has_details = False
         self._is_new = True
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0915 - one request's state
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0912, PLR0915 - one request's state
         """Serve one connection."""
         # An application's own work leaves little of ours in the processor's caches, so what counts here is how much code and data a
         # request touches: a request that goes well makes no call to code of ours.
@@ -130,6 +131,8 @@ class Middleware:
                 if self._has_details:
                     details = Details(started, self.report)
                     receive, send = details.watch(receive, send)
+                if self.service.is_stopping:
+                    send = closing(scope, send)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             entrance = None
             self.report(failure)
