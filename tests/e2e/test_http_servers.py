@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import base64
-import os
-import socket
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.servers.process import Missing, Process, free_port, require, until
+from tests.e2e.http.running import Server, total
+from tests.servers.process import until
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).parents[2]
 APP = "tests.e2e.http.asgi:app"
 SERVERS = {
     "uvicorn": ["uvicorn", APP, "--port", "PORT", "--timeout-graceful-shutdown", "1", "--ws", "wsproto", "--no-access-log"],
@@ -27,47 +20,6 @@ SERVERS = {
     "granian": ["granian", APP, "--interface", "asgi", "--port", "PORT", "--no-access-log"],
 }
 ABORTS = {"uvicorn": 1000, "hypercorn": 200, "granian": 200}
-
-
-class Server:
-    """A running server with the application, and what it has recorded."""
-
-    def __init__(self, name: str, port: int, folder: Path, process: Process) -> None:
-        self.name = name
-        self.folder = folder
-        self.process = process
-        self._port = port
-
-    def ask(self, method: str, path: str, body: bytes | None = None) -> int:
-        """The status of an answer that is read to its end, however it ends."""
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
-            connection.request(method, path, body)
-            response = connection.getresponse()
-            with suppress(HTTPException, ConnectionError):
-                response.read()
-            return response.status
-
-    def connect(self, request: str) -> socket.socket:
-        """A connection on which a request, or its beginning, has been sent."""
-        connection = socket.create_connection(("127.0.0.1", self._port), timeout=30)
-        connection.sendall(request.replace("\n", "\r\n").encode())
-        return connection
-
-    def recorded(self, name: str, **labels: str) -> float:
-        """The sum of a metric's series with these labels."""
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
-            connection.request("GET", "/v1/metrics")
-            return total(connection.getresponse().read().decode(), name, **labels)
-
-    def until(self, expected: float, name: str, **labels: str) -> None:
-        """Wait until the metric is what it should be."""
-        until(lambda: self.recorded(name, **labels) == expected, lambda: f"{name} is {self.recorded(name, **labels)}", 60)
-
-
-def total(page: str, name: str, **labels: str) -> float:
-    families = text_string_to_metric_families(page)
-    samples = [sample for family in families for sample in family.samples if sample.name == name]
-    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +38,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
 
 
 def begin(name: str, folder: Path) -> Server:
-    if find_spec(name) is None:
-        require(Missing(name, f"pip install {name}"))
-    port = free_port()
-    command = [sys.executable, "-m", *(part.replace("PORT", str(port)) for part in SERVERS[name])]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
-        process = Process(command, folder)
-    until((folder / "calls").exists, lambda: process.log, 60)
-    server = Server(name, port, folder, process)
-
-    def answers() -> bool:
-        try:
-            return server.ask("GET", "/v1/metrics") == 200
-        except OSError:
-            return False
-
-    until(answers, lambda: process.log, 60)
+    server = Server(SERVERS[name], folder)
+    until((folder / "calls").exists, lambda: server.process.log, 60)
     return server
 
 

@@ -34,6 +34,7 @@ class Server:
     def __init__(self, command: list[str], folder: Path, ready: str = "/v1/metrics", **environment: str) -> None:
         if find_spec(command[0].partition(".")[0]) is None:
             require(Missing(command[0], f"pip install {command[0]}"))
+        self.name = command[0]
         self.folder = folder
         self.port = free_port()
         with pytest.MonkeyPatch.context() as patch:
