@@ -125,6 +125,20 @@ def test_a_port_that_another_program_has_is_an_error_that_says_what_to_do(answer
         thread.join(30)
 
 
+def test_a_process_that_ends_while_the_next_one_asks_leaves_it_the_port() -> None:
+    with socket.socket() as ending:  # bound and refusing, as one that has just begun or is about to end
+        ending.bind(("127.0.0.1", 0))
+        server = ManagementServer(pages(), "127.0.0.1", ending.getsockname()[1])
+        starting = threading.Thread(target=server.start, daemon=True)
+        starting.start()
+        starting.join(0.3)
+        assert starting.is_alive()
+    starting.join(30)
+    assert server.is_serving
+    assert get(server.url, "/who")[0] == 200
+    assert server.stop()
+
+
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
 def test_an_address_that_is_not_ours_is_an_error(host: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"the management server cannot listen on {host}:0"):

@@ -108,12 +108,21 @@ class ManagementServer:
         Raises:
             ConfigurationError: The address cannot be had, or another program has it.
         """
-        try:
-            self._bind()
-        except OSError as reason:
-            if reason.errno != errno.EADDRINUSE or not self._is_held_by_kin():
-                raise ConfigurationError(self._why_not(reason)) from reason
-            LOG.info("another process of this service serves the pages at %s; this one stands by", self.url)
+        deadline = clock.system_monotonic() + PATIENCE
+        pause = threading.Event()
+        while True:
+            try:
+                self._bind()
+                break
+            except OSError as reason:
+                left = deadline - clock.system_monotonic()
+                is_kin = self._is_held_by_kin(left) if reason.errno == errno.EADDRINUSE and left > 0 else False
+                if is_kin:
+                    LOG.info("another process of this service serves the pages at %s; this one stands by", self.url)
+                    break
+                if is_kin is False:
+                    raise ConfigurationError(self._why_not(reason)) from reason
+            pause.wait(POLL)  # who had the port refuses: it starts or ends at this moment
         self._thread.start()
 
     def stop(self, timeout: float = 5.0) -> bool:
@@ -153,22 +162,18 @@ class ManagementServer:
             page = Page(lambda _: text(HTTPStatus.FORBIDDEN, "this server answers to names of this machine only\n"))
         return serve_page(page, environ, start_with_family, trusted=self._trusted)
 
-    def _is_held_by_kin(self) -> bool:
-        """Whether a process of this service has the port. One that starts or ends now refuses or is slow: it has some time."""
-        deadline = clock.system_monotonic() + PATIENCE
-        pause = threading.Event()
-        while (left := deadline - clock.system_monotonic()) > 0:
-            connection = http.client.HTTPConnection(*_address_of(self.url), timeout=left)
-            try:
-                connection.request("GET", "/")
-                return connection.getresponse().headers.get(FAMILY_HEADER) == self._family
-            except ConnectionError:
-                pause.wait(POLL)
-            except (OSError, http.client.HTTPException):
-                return False
-            finally:
-                connection.close()
-        return False
+    def _is_held_by_kin(self, seconds: float) -> bool | None:
+        """Whether a process of this service has the port; ``None`` while who has it refuses to answer."""
+        connection = http.client.HTTPConnection(*_address_of(self.url), timeout=seconds)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().headers.get(FAMILY_HEADER) == self._family
+        except ConnectionError:
+            return None
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def _why_not(self, reason: OSError) -> str:
         where = f"the management server cannot listen on {self._host}:{self._port}"
