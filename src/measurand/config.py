@@ -182,6 +182,7 @@ class Config:
         excluded_paths: Paths that are left out of the HTTP metrics.
         body_sizes: Whether the sizes of requests and responses are measured.
         first_byte: Whether the time to the first byte is measured.
+        background: Whether the time is measured that the application goes on after a response is complete.
         runtime_metrics: Whether the process's, the interpreter's and this library's own metrics are exposed.
         state_directory: Where the number of starts is kept; also systemd's ``STATE_DIRECTORY``; else ``measurand`` in the user's state
             directory (``XDG_STATE_HOME``, ``~/.local/state``); ``None`` for a user without a home.
@@ -209,6 +210,7 @@ class Config:
     excluded_paths: frozenset[str] = _setting(_paths, frozenset())
     body_sizes: bool = _setting(_switch, False)
     first_byte: bool = _setting(_switch, False)
+    background: bool = _setting(_switch, False)
     runtime_metrics: bool = _setting(_switch, True)
     state_directory: Path | None = field(default=None, metadata={"convert": _directory, "also": ("STATE_DIRECTORY",)})
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -294,6 +296,7 @@ class Settings(TypedDict, total=False):
     excluded_paths: Iterable[str]
     body_sizes: bool
     first_byte: bool
+    background: bool
     runtime_metrics: bool
     state_directory: str | os.PathLike[str]
 

@@ -351,3 +351,10 @@ if os.fork() == 0:
 os.wait()
 """
     assert run_python(code, "-W", "ignore").stdout == "stopped in parent\n"
+
+
+def test_what_is_measured_besides_can_be_switched_on(starting: Starting, registry: CollectorRegistry) -> None:
+    starting(body_sizes=True, first_byte=True, background=True, max_endpoints=7, request_buckets=[1, 2])
+    names = ("http_request_body_bytes", "http_response_body_bytes", "http_response_first_byte_seconds", "http_background_seconds")
+    page = generate_latest(registry).decode()
+    assert [name for name in names if f"# TYPE {name} histogram" not in page] == []

@@ -93,6 +93,7 @@ class Runtime:
             max_endpoints=config.max_endpoints,
             body_sizes=config.body_sizes,
             first_byte=config.first_byte,
+            background=config.background,
         )
         self._registries = list(dict.fromkeys([registry, *domains.values()]))
         arrangement = arrange(config, registry, domains, self.health, self.lifecycle, self._drain_progress, lambda: self.uptime)
