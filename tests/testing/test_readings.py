@@ -146,6 +146,13 @@ def test_a_misspelt_name_is_no_zero(metrics: Readings, name: str, labels: dict[s
         metrics.delta(name, **labels)
 
 
+def test_a_series_that_nothing_was_recorded_in_is_suggested_too() -> None:
+    registry = CollectorRegistry()
+    Counter("orders_total", "Orders", ["channel"], registry=registry)
+    with pytest.raises(LookupError, match=r"no series named order_total; did you mean orders_total\?"):
+        Readings(registry).delta("order_total")
+
+
 def test_a_name_as_it_is_exposed_is_not_its_name(shop: Shop) -> None:
     Counter("shop.hits", "d", registry=shop.registry).inc()
     metrics = Readings(shop.registry)

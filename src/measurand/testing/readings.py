@@ -218,9 +218,15 @@ class Readings:
             listed = "\n  ".join(_show(sample.name, sample.labels) for sample in others[:20])
             return f"no series {_show(name, labels)}; there are:\n  {listed}"
         there = {sample.name for family in self._instruments() for sample in family.samples()}
+        definitions = [definition for collector in self._registry.collectors() if (definition := definition_of(collector)) is not None]
+        there.update(definition.name + suffix for definition in definitions for suffix in _SHOWN.get(definition.type, ("",)))
         similar = difflib.get_close_matches(name, there, n=3, cutoff=0.5)
         hint = f"; did you mean {' or '.join(similar)}?" if similar else "; the registry has no instrument with such a series"
         return f"no series named {name}{hint}"
+
+
+_SHOWN = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum"), "info": ("_info",)}
+"""What stands behind a metric's name in those of its series, also of one that has none yet."""
 
 
 def _or(value: float | None, absent: str) -> str:

@@ -192,6 +192,16 @@ class Platform(Fleet):
         if self.get("api", "/v1/state").json["halted"]:
             until(lambda: self.post("watchdog", "/v1/lift", actor="chair", reason="go on").status == 201, lambda: "the halt stays", 60)
 
+    def records(self) -> None:
+        """Wait until what is proposed is recorded, lifting a halt that the people before have left: it may show a moment later."""
+
+        def goes() -> bool:
+            if self.get("api", "/v1/state").json["halted"]:
+                self.post("watchdog", "/v1/lift", actor="chair", reason="go on")
+            return self.proposes().status == 201
+
+        until(goes, lambda: f"nothing is recorded: {self.get('api', '/v1/state').text}", 60)
+
     def traffic(self, seconds: float, *, seed: int = 1) -> Traffic:
         """People for some seconds."""
         people = Traffic(self.urls["api"], self.urls["watchdog"], rate=100, seed=seed)
