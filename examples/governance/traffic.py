@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .signals import stop_on_signals
+from ..inventory.signals import stop_on_signals
 
 PEOPLE = ("ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal")
 AUTHORITY = "chair"
