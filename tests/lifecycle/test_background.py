@@ -197,6 +197,28 @@ def test_the_thread_that_forks_goes_on_alone_in_the_child(make) -> None:
 
 
 @forks
+def test_threads_that_start_one_another_run_once_each_in_a_child(make) -> None:
+    started: list[int] = []
+    threads: list[BackgroundThread] = []
+
+    def run(stop: threading.Event) -> None:
+        for thread in threads:
+            thread.start()
+        started.append(os.getpid())
+        stop.wait()
+
+    threads += [make(run) for _ in range(6)]
+    threads[0].start()
+    wait_until(lambda: len(started) == 6)
+
+    def run_once_here() -> bool:
+        wait_until(lambda: started.count(os.getpid()) >= 6)
+        return all([thread.stop(30) for thread in threads]) and running() == 0
+
+    assert all(in_child(run_once_here) for _ in range(5))
+
+
+@forks
 def test_locks_are_replaced_in_a_child_before_threads_run_there(make) -> None:
     class Guarded:
         def __init__(self) -> None:

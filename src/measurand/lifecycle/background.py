@@ -50,6 +50,7 @@ class BackgroundThread:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._is_to_resume = False
 
     def start(self) -> None:
         """Run, unless it runs already. Where the system has no thread left this is logged and does nothing."""
@@ -92,12 +93,17 @@ class BackgroundThread:
         return thread is not None and thread.is_alive()
 
     def renew(self) -> None:
-        """In a new child process: run again if it ran in the parent."""
+        """In a new child process: know that it does not run here, and whether it has to."""
         self._lock = threading.Lock()
         thread, self._thread = self._thread, None
         if thread is threading.current_thread():  # it is the one that forked, and goes on here
             self._thread = thread
-        elif thread is not None and not self._stop.is_set():
+        self._is_to_resume = self._thread is None and thread is not None and not self._stop.is_set()
+
+    def resume(self) -> None:
+        """In a new child process, once every thread has been renewed: run again if it ran in the parent."""
+        if self._is_to_resume:
+            self._is_to_resume = False
             self.start()
 
     def _keep_running(self, stop: threading.Event) -> None:
@@ -137,16 +143,18 @@ class _Forks:
             os.register_at_fork(after_in_child=self._in_child)
 
     def _in_child(self) -> None:
-        _renew(self.renewable)
-        _renew(self.threads)
+        threads = list(self.threads)
+        _tell(one.renew for one in self.renewable)
+        _tell(one.renew for one in threads)
+        _tell(one.resume for one in threads)  # only now: a thread that runs again may start another
 
 
-def _renew(objects: Iterable[Renewable]) -> None:
-    for one in list(objects):
+def _tell(calls: Iterable[Callable[[], None]]) -> None:
+    for call in list(calls):
         try:
-            one.renew()
+            call()
         except Exception:
-            log.warning("%r could not be set up in the new process %d", one, os.getpid(), exc_info=True)
+            log.warning("%r could not be set up in the new process %d", call, os.getpid(), exc_info=True)
 
 
 _forks = _Forks()
