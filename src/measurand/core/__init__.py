@@ -55,11 +55,13 @@ __all__ = [
     "freeze",
     "implementation",
     "key",
+    "move",
     "now",
     "payload",
     "read",
     "root",
     "set_payload",
     "spec",
+    "watch",
     "write",
 ]

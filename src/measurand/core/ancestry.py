@@ -8,12 +8,12 @@ ids are used again; the time of its start, in clock ticks since the machine's, m
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Process", "family", "process"]
+__all__ = ["Process", "family", "is_first", "process"]
 
 PROC = "/proc"
 OF_MULTIPROCESSING = (b"--multiprocessing-fork", b"multiprocessing.forkserver")
@@ -56,11 +56,17 @@ def family(pid: int | None = None, proc: str = PROC) -> str:
     """
     current = process(pid or os.getpid(), proc)
     if current is None:
-        parent = multiprocessing.parent_process() if pid is None else None
+        used = sys.modules.get("multiprocessing.process")  # a child of it has it loaded
+        parent = used.parent_process() if used is not None and pid is None else None
         return f"pid-{parent.pid if parent else pid or os.getpid()}"
     while (above := process(current.parent, proc)) is not None and _is_kin(current, above, proc):
         current = above
     return f"{_boot(proc)}-{current.pid}-{current.start}"
+
+
+def is_first(name: str) -> bool:
+    """Whether this process is the one that a family is named after."""
+    return name.split("-")[1] == str(os.getpid())
 
 
 def _is_kin(child: Process, parent: Process, proc: str) -> bool:

@@ -175,6 +175,8 @@ PyMethodDef module_functions[] = {
     METHOD("dropped", core_dropped, DOC_dropped),
     METHOD("read", core_read, DOC_read),
     METHOD("write", core_write, DOC_write),
+    METHOD("move", core_move, DOC_move),
+    METHOD("watch", core_watch, DOC_watch),
     METHOD("payload", core_payload, DOC_payload),
     METHOD("set_payload", core_set_payload, DOC_set_payload),
     METHOD("exemplars", core_exemplars, DOC_exemplars),
