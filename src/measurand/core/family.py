@@ -107,12 +107,13 @@ class Family:
         for base in [directory] if directory is not None else base_directories():
             try:
                 _refuse_network(base)
-                _make_private(base)
                 family = cls._meet_in(base / name)
-                _remove_dead(base, name)
-                return family
             except OSError as reason:
                 reasons.append(str(reason))
+            else:
+                with suppress(OSError):
+                    _remove_dead(base, name)
+                return family
         raise Unavailable("; ".join(reasons))
 
     @classmethod
@@ -120,6 +121,7 @@ class Family:
         for attempt in range(ATTEMPTS):
             threading.Event().wait(0.001 if attempt > ATTEMPTS / 2 else 0)
             with suppress(FileNotFoundError):  # whoever left last has just removed it
+                _make_private(place.parent)
                 _make_private(place)
                 descriptor = os.open(place / LOCKS, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600)
                 if _lock(descriptor, MEMBER, fcntl.F_RDLCK) and _same_file(descriptor, place / LOCKS):
@@ -267,12 +269,12 @@ def _make_private(directory: Path) -> None:
         raise Unavailable(f"{directory} is open to other users: chmod 700 it, or name another directory")
 
 
-def _refuse_network(directory: Path, mounts: str = MOUNTS) -> None:
+def _refuse_network(directory: Path) -> None:
     """Raise where locks and mapped files do not mean the same to all processes."""
     best, kind = "", ""
     with suppress(OSError):
         target = os.path.realpath(directory)
-        for line in Path(mounts).read_text(errors="replace").splitlines():
+        for line in Path(MOUNTS).read_text(errors="replace").splitlines():
             left, _, right = line.partition(" - ")
             point = left.split()[4].replace("\\040", " ")
             if len(point) >= len(best) and (target == point or target.startswith(point.rstrip("/") + "/")):
