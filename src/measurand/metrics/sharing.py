@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from measurand import core
 from measurand.core.family import Family, find
@@ -71,6 +71,7 @@ class Sharing:
         self.reason = ""
         """Why others do not see what this process records, or an empty string."""
         self._registries: WeakSet[CollectorRegistry] = WeakSet()
+        self._enrolled: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # definition: in how many registries it is
         self._begin()
 
     def _begin(self) -> None:
@@ -114,6 +115,7 @@ class Sharing:
     def enrol(self, registry: CollectorRegistry, metric: MetricBase) -> None:
         """Show a metric to the others, now or as soon as there are any."""
         self._registries.add(registry)
+        self._enrolled[metric.definition] = self._enrolled.get(metric.definition, 0) + 1
         if self._places is not None:
             with self._exclusive() as has:
                 if has and self._places is not None:
@@ -202,7 +204,9 @@ class Sharing:
 
     def withdraw(self, metric: MetricBase) -> None:
         """Show a metric no longer, unless another registry still has it."""
-        if self._places is None or any(metric in registry.collectors() for registry in self._all_registries()):
+        registries = self._enrolled.get(metric.definition, 1) - 1
+        self._enrolled[metric.definition] = registries
+        if self._places is None or registries > 0:
             return
         with self._exclusive() as has:
             if has and self._places is not None:
