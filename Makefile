@@ -10,6 +10,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 NATIVE := $(wildcard src/measurand/core/native/*.[ch])
+OLDEST := .cache/oldest
 
 .PHONY: help demo test test-native test-pure bench bench-check lint types build servers clean
 .DEFAULT_GOAL := help
@@ -29,11 +30,11 @@ demo: $(VENV)/.with-requirements-of-$(APP)
 
 test: test-native test-pure
 
-test-native: $(VENV)/.with-test
+test-native: $(VENV)/.with-test $(OLDEST)/.complete
 	$(PY) -m pytest $(TESTS) $(ARGS)
 
 # `once` marks what does not depend on the core, or runs over both twins by itself: see CONTRIBUTING.md.
-test-pure: $(VENV)/.with-test
+test-pure: $(VENV)/.with-test $(OLDEST)/.complete
 	MEASURAND_PURE=1 $(PY) -m pytest -m "not once" $(TESTS) $(ARGS)
 
 servers:
@@ -66,6 +67,11 @@ $(VENV)/.with-requirements-of-%: examples/%/requirements.txt $(VENV)/.package
 
 $(VENV)/.with-test: $(REQUIREMENTS) $(VENV)/.package
 	$(PY) -m pip install --quiet --group test $(addprefix --requirement ,$(REQUIREMENTS))
+	@touch $@
+
+$(OLDEST)/.complete: tests/integrations/oldest.txt $(VENV)/.pip
+	rm -rf $(OLDEST)
+	$(PY) -m pip install --quiet --no-warn-conflicts --target $(OLDEST) --requirement $<
 	@touch $@
 
 $(VENV)/.with-%: $(VENV)/.package

@@ -341,4 +341,5 @@ def test_nothing_smells(smell: str) -> None:
 def test_the_page_about_the_layers_shows_these() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     assert ORDER in re.sub(r"\s+", " ", page)
-    assert [layer for layer in {name.split(".")[1] for name in MODULES if "." in name} if f"| `{layer}` |" not in page] == []
+    shown = {name.split(".")[1] for name in MODULES if "." in name} - {"__main__"}
+    assert [layer for layer in shown if f"| `{layer}` |" not in page] == []

@@ -14,7 +14,7 @@ GOVERNANCE_PATH = "/v1/governance/metrics"
 
 OPERATIONAL_LABELS = ("method", "endpoint", "status", "error_type", "check", "transport", "pool", "task", "target", "probe")
 GOVERNANCE_LABELS = ("act", "article", "halt_cause", "refusal")
-PERSONS = ("actor", "author", "voter", "witness", "user*")
+PERSONS = ("actor", "author", "voter", "witness")
 """Nobody's name is a label, on either side: there is no end of persons, and a number is not to point at one."""
 
 

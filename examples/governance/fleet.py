@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import signal
 import socket
 import subprocess
@@ -70,23 +69,32 @@ class Fleet:
             self.start(name)
 
     def start(self, name: str) -> None:
-        """Start a service that does not run."""
+        """Start a service that does not run, or no longer."""
+        self._forget(name)
         listener = self._sockets.pop(name, None) or _listen(self._ports[name])
         watched = [f"--watch={each}={url}" for each, url in self.urls.items() if each != name] if name == "watchdog" else []
-        command = [sys.executable, "-m", "examples.governance", name, f"--listener={listener.fileno()}", *self._options, *watched]
+        command = [
+            sys.executable,
+            "-m",
+            "examples.governance",
+            name,
+            f"--listener={listener.fileno()}",
+            "--until-stdin-ends",
+            *self._options,
+            *watched,
+        ]
         with listener, self.log_file(name).open("ab") as log:  # the child keeps the socket, so that its port is dead when it is
             self._children[name] = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it ends with this process, however that ends
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # the terminal's Ctrl-C reaches the demo alone, which then stops what it started
             )
 
-    def signal(self, name: str, number: signal.Signals) -> None:
+    def send(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a service."""
         self._children[name].send_signal(number)
 
@@ -100,12 +108,16 @@ class Fleet:
             self._children[name].terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for name in names:
-            child = self._children.pop(name)
             try:
-                child.wait(max(deadline - time.monotonic(), 0))
+                self._children[name].wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                self._children[name].kill()
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        child = self._children.pop(name, None)
+        if child is not None:
+            child.communicate()  # waits, and closes the pipe
 
     def stop_all(self) -> None:
         """Stop what runs: who takes requests first, so that nobody misses anybody; and give the ports back."""

@@ -9,8 +9,9 @@ from measurand import Counter
 
 from .constitution import HaltCause, Kind
 from .domains import GOVERNANCE
+from .errors import PendingError, UnreachableError
 from .events import Act
-from .handover import Handover, PendingError, UnreachableError
+from .handover import Handover
 from .rules import RefusedError
 
 LOG = logging.getLogger(__name__)

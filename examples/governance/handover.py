@@ -15,44 +15,23 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from measurand import Counter, Histogram
+from measurand import Counter, Histogram, Runtime
+from measurand.health import checks
+from measurand.lifecycle.coordinator import Event
 
+from .errors import PendingError, UnreachableError
 from .events import Act
+from .queueing import LONGEST_QUEUE, QUEUE, answer_key
 from .rules import Refusal, RefusedError
+from .settings import Settings
 
-TRANSPORTS = ("http", "redis")
 OUTCOMES = ("recorded", "refused", "pending", "unreachable")
 
-HANDOVERS = Counter(
-    "event_handovers_total",
-    "Acts handed to the event writer, by what became of them",
-    ["transport", "outcome"],
-    label_values={"transport": TRANSPORTS, "outcome": OUTCOMES},
-)
+HANDOVERS = Counter("event_handovers_total", "Acts handed to the event writer, by what became of them", ["transport", "outcome"])
 HANDOVER_SECONDS = Histogram("event_handover_duration_seconds", "Time until the event writer's answer", ["transport"])
 
 SECONDS_TO_WAIT = 2.0
-QUEUE = "governance:acts"
-TAKEN = "governance:acts:taken"
-LONGEST_QUEUE = 1000
 CONNECTIONS = 50
-
-
-def answer_key(identity: str) -> str:
-    """Where the answer to an act of this id is put."""
-    return f"governance:answer:{identity}"
-
-
-class UnreachableError(Exception):
-    """The act could not be handed over; it will not be recorded."""
-
-
-class PendingError(Exception):
-    """The act was handed over and not answered in time; it may be recorded later, or not."""
-
-    def __init__(self, act: Act) -> None:
-        super().__init__("the event writer has not answered yet")
-        self.act = act
 
 
 class Handover(Protocol):
@@ -84,6 +63,8 @@ class Measured:
     def __init__(self, inner: Handover) -> None:
         self._inner = inner
         self.transport = inner.transport
+        for outcome in OUTCOMES:
+            HANDOVERS.labels(self.transport, outcome)  # zeros, for the transport in use
 
     async def submit(self, act: Act) -> dict[str, Any]:
         """See ``Handover``."""
@@ -130,7 +111,7 @@ class HttpHandover:
             raise PendingError(act) from reason
         if answer.status_code == 201:
             return dict(content)
-        return _read_refusal(content)
+        raise _refusal(content)
 
     async def _post(self, act: Act) -> httpx.Response:
         try:
@@ -148,11 +129,13 @@ class RedisHandover:
 
     Args:
         url: ``redis://host:port/database``.
+        wait: Seconds to wait for an answer.
     """
 
     transport = "redis"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait: float = SECONDS_TO_WAIT) -> None:
+        self._wait = wait
         self.client: redis.Redis = redis.Redis.from_pool(
             redis.BlockingConnectionPool.from_url(
                 url,
@@ -173,27 +156,38 @@ class RedisHandover:
         except (RedisError, OSError) as reason:
             raise UnreachableError("the queue to the event writer cannot be reached") from reason
         try:
-            answer = await self.client.blpop([answer_key(act.id)], timeout=SECONDS_TO_WAIT)
+            answer = await self.client.blpop([answer_key(act.id)], timeout=self._wait)
         except (RedisError, OSError) as reason:
             raise PendingError(act) from reason
         if answer is None:
             raise PendingError(act)
-        content = json.loads(answer[1])
-        return content if "sequence" in content else _read_refusal(content)
+        content: dict[str, Any] = json.loads(answer[1])
+        if "sequence" not in content:
+            raise _refusal(content)
+        return content
 
     async def close(self) -> None:
         """See ``Handover``."""
         await self.client.aclose()
 
 
-def connect(*, redis_url: str | None, event_writer_url: str) -> Measured:
-    """The way that is configured."""
-    return Measured(RedisHandover(redis_url) if redis_url else HttpHandover(event_writer_url))
+def connect(settings: Settings, runtime: Runtime) -> Measured:
+    """The way that is configured, and the check of it.
+
+    Without the event writer there is still something to read, so that its absence is a warning; a queue should never be away.
+    """
+    if settings.redis_url is None:
+        runtime.health.add(checks.http(f"{settings.event_writer}/v1/health", name="event_writer", criticality="degraded"))
+        return Measured(HttpHandover(settings.event_writer))
+    way = RedisHandover(settings.redis_url)
+    # The client belongs to the server's event loop, so that it is checked from when there is one.
+    runtime.lifecycle.on(Event.STARTUP, lambda: runtime.health.add(checks.redis(way.client)), name="check of the queue")
+    return Measured(way)
 
 
-def _read_refusal(content: Any) -> Any:
+def _refusal(content: Any) -> Exception:
+    """What an answer without an event means."""
     try:
-        reason = Refusal(content["code"])
+        return RefusedError(Refusal(content["code"]))
     except (KeyError, TypeError, ValueError):
-        raise UnreachableError("the event writer cannot record at the moment") from None
-    raise RefusedError(reason)
+        return UnreachableError("the event writer cannot record at the moment")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from typing import cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -19,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from measurand import Counter, Gauge
 
 from .events import Act
-from .handover import QUEUE, TAKEN, answer_key
+from .queueing import QUEUE, TAKEN, answer_key
 from .rules import RefusedError
 from .writer import Writer
 
@@ -33,7 +34,6 @@ DELIVERIES = Counter(
 )
 QUEUE_LENGTH = Gauge("event_queue_length", "Acts waiting in the queue")
 
-SECONDS_OF_PATIENCE = 1
 SECONDS_BETWEEN_TRIES = 0.2
 SECONDS_ANSWERS_LIVE = 60
 
@@ -44,11 +44,17 @@ class Intake:
     Args:
         url: ``redis://host:port/database``.
         writer: Who records.
+        patience: Seconds to wait for an act before it is asked again whether to stop.
     """
 
-    def __init__(self, url: str, writer: Writer) -> None:
+    def __init__(self, url: str, writer: Writer, *, patience: float = 1.0) -> None:
+        self._patience = patience
         self.client: Redis = Redis.from_url(
-            url, socket_connect_timeout=2, socket_timeout=SECONDS_OF_PATIENCE + 2, retry=Retry(NoBackoff(), 0), max_connections=4
+            url,
+            socket_connect_timeout=2,
+            socket_timeout=patience + 2,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=4,
         )
         self._writer = writer
         self._stopping = threading.Event()
@@ -77,8 +83,7 @@ class Intake:
         while not self._stopping.is_set():
             try:
                 self._take_back()
-                while not self._stopping.is_set():
-                    self._take_one()
+                self._take_one()
             except RedisError as reason:
                 LOG.warning("the queue does not answer", extra={"reason": type(reason).__name__})
                 self._stopping.wait(SECONDS_BETWEEN_TRIES)
@@ -87,12 +92,12 @@ class Intake:
                 self._stopping.wait(SECONDS_BETWEEN_TRIES)
 
     def _take_back(self) -> None:
-        """What was taken and not answered, by a process that crashed or when Redis was lost, comes first again."""
+        """What was taken and not answered comes first again: by a process that crashed, or for a connection that was given up."""
         while self.client.lmove(TAKEN, QUEUE, "LEFT", "RIGHT") is not None:
             pass
 
     def _take_one(self) -> None:
-        raw = self.client.blmove(QUEUE, TAKEN, SECONDS_OF_PATIENCE, "RIGHT", "LEFT")
+        raw = self.client.blmove(QUEUE, TAKEN, cast(int, self._patience), "RIGHT", "LEFT")  # its types know whole seconds only
         if raw is None:
             return
         answered = self._handle(raw)
@@ -103,10 +108,10 @@ class Intake:
             if identity:
                 pipe.lpush(answer_key(identity), json.dumps(answer))
                 pipe.expire(answer_key(identity), SECONDS_ANSWERS_LIVE)
-            pipe.lrem(TAKEN, 1, raw)
+            pipe.lrem(TAKEN, 1, cast(str, raw))
             pipe.execute()
 
-    def _handle(self, raw: bytes) -> tuple[str, dict[str, object]] | None:
+    def _handle(self, raw: bytes | str) -> tuple[str, dict[str, object]] | None:
         """The id of the act and the answer to it; ``None`` when told to stop before there was one."""
         try:
             act = Act.from_json(json.loads(raw))

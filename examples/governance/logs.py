@@ -9,17 +9,18 @@ import json
 import logging
 import queue
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener
+from logging.handlers import QueueHandler
 from typing import TextIO
 
 from measurand import Counter
 
 DROPPED = Counter("log_records_dropped_total", "Log records that were dropped because the output was stuck")
 
-LONGEST_QUEUE = 10_000
+SECONDS_TO_FLUSH = 2
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -58,21 +59,30 @@ class _Dropping(QueueHandler):
 
 
 @contextmanager
-def writing(*, output: TextIO | None = None, level: int = logging.INFO, **fields: str) -> Iterator[None]:
-    """All loggers write to ``output`` (standard error) while the block lasts; what is queued at its end is still written."""
+def writing(*, output: TextIO | None = None, level: int = logging.INFO, longest: int = 10_000, **fields: str) -> Iterator[None]:
+    """All loggers write to ``output`` (standard error) while the block lasts.
+
+    What is queued at its end is still written, within two seconds. At most ``longest`` records wait.
+    """
     stream = logging.StreamHandler(output or sys.stderr)
     stream.setFormatter(JsonLines(fields))
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(LONGEST_QUEUE)
-    handler = _Dropping(waiting)
-    listener = QueueListener(waiting, stream)
-    root = logging.getLogger()
+    waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(longest)
+    thread = threading.Thread(target=_write, args=(waiting, stream), name="logs", daemon=True)
+    handler, root = _Dropping(waiting), logging.getLogger()
     before = root.level
     root.addHandler(handler)
     root.setLevel(level)
-    listener.start()
+    thread.start()
     try:
         yield
     finally:
         root.removeHandler(handler)
         root.setLevel(before)
-        listener.stop()
+        with suppress(queue.Full):
+            waiting.put(None, timeout=SECONDS_TO_FLUSH / 2)
+            thread.join(SECONDS_TO_FLUSH / 2)
+
+
+def _write(waiting: queue.Queue[logging.LogRecord | None], stream: logging.Handler) -> None:
+    while (record := waiting.get()) is not None:
+        stream.handle(record)

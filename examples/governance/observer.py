@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter as Tally
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 
 from measurand import Counter, Enum, Gauge, Histogram
@@ -32,7 +33,7 @@ BREACHES = Counter(
     registry=GOVERNANCE,
     label_values={"article": list(Article)},
 )
-HALT_STATE = Enum("governance_halt_state", "Whether decisions are halted", states=["running", "halted"], registry=GOVERNANCE)
+HALT_STATE = Enum("governance_halt_state", "Whether decisions are halted", states=["unknown", "running", "halted"], registry=GOVERNANCE)
 HALTS = Counter("governance_halts_total", "Halts in the log", registry=GOVERNANCE)
 DISSENTS = Counter("governance_dissents_total", "Dissents in the log", registry=GOVERNANCE)
 DISSENTS_OPEN = Gauge("governance_dissents_open", "Dissents that wait for an answer and may still get it in time", registry=GOVERNANCE)
@@ -49,7 +50,6 @@ WITNESS_COVERAGE = Gauge(
     "Acts of consequence with enough witnesses in time, of those that have them or are overdue",
     ["act"],
     registry=GOVERNANCE,
-    label_values={"act": list(CONSEQUENTIAL)},
 )
 DECISIONS = Counter("governance_decisions_total", "Decisions in the log", registry=GOVERNANCE)
 OVERRIDES = Counter("governance_overrides_total", "Overrides in the log", registry=GOVERNANCE)
@@ -89,6 +89,8 @@ class Observer:
         self._faults: set[int] = set()
         self._published: Tally[tuple[Counter, str]] = Tally()
         self._last_pass: float | None = None
+        for gauge in (CHAIN_INTACT, CHAIN_LENGTH, DISSENTS_OPEN, OLDEST_DISSENT, DISSENT_HEALTH, OVERRIDES_OF_A_DAY, OVERRIDE_RATIO):
+            gauge.set(nan)  # not zero: before the first pass nobody knows
 
     @property
     def is_chain_intact(self) -> bool:

@@ -1,6 +1,6 @@
 """What may be recorded. The event writer asks before it appends; the observer judges the log on its own, by ``record.py``.
 
-A refusal changes nothing and is counted by its reason, which is one of a closed list.
+A refusal changes nothing; its reason is one of a closed list.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TypeVar
 
-from measurand import Counter
-
 from .constitution import ALLOWED_WHILE_HALTED, Choice, Kind
-from .domains import GOVERNANCE
 from .events import Act
 from .record import Consequence, Dissent, Proposal, Record
 
@@ -54,14 +51,6 @@ WORDS = {
     Refusal.NOT_HALTED: "the system is not halted by this halt",
 }
 
-REFUSALS = Counter(
-    "governance_refusals_total",
-    "Acts that were not recorded because a rule forbids them",
-    ["refusal"],
-    registry=GOVERNANCE,
-    label_values={"refusal": list(Refusal)},
-)
-
 
 class RefusedError(Exception):
     """An act that may not be recorded. ``reason`` says why, in one word of the closed list."""
@@ -75,15 +64,11 @@ def admit(record: Record, act: Act) -> Act:
     """The act as it is to be recorded: a decision gets its outcome here, from the votes.
 
     Raises:
-        RefusedError: It may not be recorded; it is counted.
+        RefusedError: It may not be recorded.
     """
-    try:
-        if record.is_halted and act.kind not in {*ALLOWED_WHILE_HALTED, Kind.HALT}:
-            raise RefusedError(Refusal.HALTED)
-        return _RULES[act.kind](record, act)
-    except RefusedError as refused:
-        REFUSALS.labels(refused.reason).inc()
-        raise
+    if record.is_halted and act.kind not in {*ALLOWED_WHILE_HALTED, Kind.HALT}:
+        raise RefusedError(Refusal.HALTED)
+    return _RULES[act.kind](record, act)
 
 
 def _proposal(_record: Record, act: Act) -> Act:

@@ -23,6 +23,7 @@ class Settings:
     host: str
     port: int
     listener: int | None
+    until_stdin_ends: bool
     database_url: str
     redis_url: str | None
     event_writer: str
@@ -44,6 +45,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
     add("--listener", type=int, metavar="FD", help="a listening socket that the parent process left open, instead")
+    add("--until-stdin-ends", action="store_true", help="stop when standard input does: with the process that holds its other end")
     add(
         "--environment",
         default=os.environ.get("ENVIRONMENT", "development"),
@@ -93,6 +95,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
         host=chosen.host,
         port=chosen.port,
         listener=chosen.listener,
+        until_stdin_ends=chosen.until_stdin_ends,
         database_url=chosen.database_url,
         redis_url=chosen.redis_url,
         event_writer=chosen.event_writer.rstrip("/"),

@@ -31,15 +31,7 @@ from sqlalchemy import (
     select,
 )
 
-from measurand import Histogram
-
 from .events import LONGEST_NAME, LONGEST_TEXT, Act, Event, Head
-
-APPEND_SECONDS = Histogram(
-    "event_store_append_duration_seconds",
-    "Time to append an event, commit included",
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
-)
 
 SECONDS_TO_CONNECT = 2
 SECONDS_TO_WAIT_FOR_A_LOCK = 5
@@ -101,7 +93,7 @@ class EventStore:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The database does not answer; nothing is recorded.
         """
-        with APPEND_SECONDS.time(), self._writing() as connection:
+        with self._writing() as connection:
             recorded = connection.execute(select(events).where(events.c.id == act.id)).first()
             if recorded is not None:
                 return _as_event(recorded)

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import latency
+from .errors import PendingError, UnreachableError
 from .events import LONGEST_NAME, LONGEST_TEXT, is_text
-from .handover import PendingError, UnreachableError
 from .rules import Refusal, RefusedError
 
 LOG = logging.getLogger(__name__)

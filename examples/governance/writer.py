@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import logging
 
-from measurand import Counter
+from measurand import Counter, Histogram
 
 from .constitution import Constitution, Kind
 from .domains import GOVERNANCE
 from .events import Act, Event
 from .following import Follower
-from .rules import admit
+from .rules import Refusal, RefusedError, admit
 from .store import EventStore
 
 LOG = logging.getLogger(__name__)
 
 EVENTS = Counter("governance_events_total", "Acts recorded", ["act"], registry=GOVERNANCE, label_values={"act": list(Kind)})
+REFUSALS = Counter(
+    "governance_refusals_total",
+    "Acts that were not recorded because a rule forbids them",
+    ["refusal"],
+    registry=GOVERNANCE,
+    label_values={"refusal": list(Refusal)},
+)
+APPEND_SECONDS = Histogram(
+    "event_store_append_duration_seconds",
+    "Time to append an event, commit included",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
 
 
 class Writer:
@@ -40,7 +52,7 @@ class Writer:
         """Append an act.
 
         Raises:
-            RefusedError: A rule forbids it.
+            RefusedError: A rule forbids it; that is counted.
             sqlalchemy.exc.SQLAlchemyError: The database does not answer; nothing is recorded.
         """
         self.prepare()
@@ -48,7 +60,13 @@ class Writer:
             known = self._store.find(act.id)
             if known is not None:
                 return known
-            event = self._store.append(admit(record, act))
+            try:
+                admitted = admit(record, act)
+            except RefusedError as refused:
+                REFUSALS.labels(refused.reason).inc()
+                raise
+            with APPEND_SECONDS.time():
+                event = self._store.append(admitted)
         EVENTS.labels(event.act.kind).inc()  # after the commit
         LOG.info("recorded", extra={"sequence": event.sequence, "act": event.act.kind, "id": event.act.id})
         return event

@@ -1,7 +1,7 @@
-"""The WSGI application: the API, a page for people, and ``GET /metrics``.
+"""The WSGI application: the API and a page for people.
 
 ``create_app`` may be called many times: the metrics are constants of their modules, so every application of a process shares them.
-It starts nothing; the gauges are refreshed by what ``serve.py`` starts.
+It starts nothing. ``GET /metrics``, the probes and the HTTP metrics are built in by ``worker.py``, in one line.
 """
 
 from __future__ import annotations
@@ -13,36 +13,29 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from measurand import make_wsgi_app
-
 from . import api, dashboard
-from .api.common import DATABASE
-from .database import Database
-from .errors import InventoryError
+from .api import common
+from .errors import BusyError, InventoryError
+from .services import Services
 
 LOG = logging.getLogger(__name__)
 
 LARGEST_BODY = 64 * 1024
 
 
-def create_app(database: Database) -> Flask:
-    """An application over a database whose tables exist."""
+def create_app(services: Services) -> Flask:
+    """An application over services whose database has its tables."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    app.extensions[DATABASE] = database
+    common.attach(app, services)
     api.register(app)
     _register_errors(app)
-    exposition = make_wsgi_app()
-
-    @app.get("/metrics")
-    def metrics() -> ResponseReturnValue:
-        """All metrics, in the format the scraper asks for."""
-        return exposition  # Flask lets a view answer with a WSGI application
 
     @app.get("/")
     def index() -> ResponseReturnValue:
         """This page."""
-        return render_template("index.html", summary=dashboard.summary(database), routes=_described_routes(app))
+        summary = dashboard.summary(common.database())
+        return render_template("index.html", summary=summary, features=common.features(), routes=_described_routes(app))
 
     return app
 
@@ -50,7 +43,8 @@ def create_app(database: Database) -> Flask:
 def _register_errors(app: Flask) -> None:
     @app.errorhandler(InventoryError)
     def refused(reason: InventoryError) -> ResponseReturnValue:
-        return jsonify(error=str(reason)), reason.status
+        headers = {"Retry-After": str(reason.retry_after)} if isinstance(reason, BusyError) else {}
+        return jsonify(error=str(reason)), reason.status, headers
 
     @app.errorhandler(HTTPException)
     def not_routed(reason: HTTPException) -> ResponseReturnValue:

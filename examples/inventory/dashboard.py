@@ -1,12 +1,12 @@
 """The summary of the whole inventory: for the API, and as gauges for whoever watches from outside.
 
 Promises: a refresh reads everything first and publishes then, so that a failing database leaves the previous values in place, all of
-them; the gauges with labels are replaced in one step, so that no scrape sees a box or a type missing.
+them; the gauges with labels are replaced in one step, so that no scrape sees a box or a type missing. The library's polling calls it, gives
+it a session that ends in any case, logs and counts what it raises, and calls again (``worker.py``).
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,8 +17,6 @@ from measurand import Gauge
 
 from .database import Database
 from .models import Box, Document, Part, PartType, Stock, StockChange, utc_now
-
-LOG = logging.getLogger(__name__)
 
 TOTAL_PARTS = Gauge("inventory_total_parts", "Parts known")
 TOTAL_QUANTITY = Gauge("inventory_total_quantity", "Pieces in stock, all parts together")
@@ -52,15 +50,9 @@ def summary(database: Database) -> Summary:
         return summarise(session, utc_now())
 
 
-def refresh(database: Database) -> None:
-    """Set the gauges to what the database says now; when it cannot be asked, log that and keep the previous values.
-
-    The session commits, or rolls back, and goes back to the pool before this function returns.
-    """
-    try:
-        _publish(summary(database))
-    except Exception:
-        LOG.exception("the dashboard gauges could not be refreshed; they keep their previous values")
+def refresh(session: Session) -> None:
+    """Set the gauges to what the database says now. What it raises leaves them as they were."""
+    _publish(summarise(session, utc_now()))
 
 
 def summarise(session: Session, now: datetime) -> Summary:

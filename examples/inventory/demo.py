@@ -1,32 +1,31 @@
-"""The demo: the service on a fresh database, under traffic, with a Prometheus beside it when there is one; and what to open.
+"""The demo: the service on a fresh database, under traffic, with stand-ins for what it asks elsewhere, and a Prometheus beside it when
+there is one; and what to open.
 
 ``python -m examples.inventory.demo`` runs until Ctrl-C. Everything it makes is private to it (loopback, free ports, a temporary
-directory) and gone within 5 seconds of the end.
+directory) and gone within seconds of the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import math
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
-from _thread import interrupt_main
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from signal import SIGTERM
 
 from . import prometheus
-from .database import Database
-from .serve import address, listen, run
+from .child import Ended, serving
 from .signals import stop_on_signals
+from .standins import together
 from .traffic import Traffic, UnreachableError
 
 REFRESH_SECONDS = 1
+DRAIN_SECONDS = 0.5  # nobody but us has to notice
 SECONDS_OF_TRAFFIC = 5  # before the numbers are shown
 WORTH_SHOWING = (
     'inventory_quantity_changes_total{operation="add"}',
@@ -36,12 +35,19 @@ WORTH_SHOWING = (
     "inventory_low_stock_parts",
     "kits_created_total",
     "kits_active_count",
-    "kits_archived_count",
-    'kit_content_mutations_total{action="update"}',
-    "kit_content_update_duration_seconds_count",
+    "pick_list_created_total",
+    "pick_list_line_picked_total",
+    "pick_list_pdf_generated_total",
+    "shopping_list_receive_quantity_total",
+    "sse_gateway_active_connections",
+    'auth_validation_total{status="success"}',
+    'ai_duplicate_search_requests_total{outcome="found"}',
+    'mouser_api_requests_total{endpoint="search_by_keyword",status="success"}',
     'part_kit_usage_requests_total{has_results="true"}',
 )
 WORTH_ASKING = "sum by (operation) (rate(inventory_quantity_changes_total[30s]))"
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never reached through a proxy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,34 +59,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="end by itself after so long (default: Ctrl-C)")
     parser.add_argument("--no-prometheus", action="store_true", help="do not start a Prometheus even if there is one")
     chosen = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a moment on a busy machine is no news here
+    if not chosen.rate > 0:
+        parser.error("the rate must be above 0 requests a second")
     stop_on_signals()
-    try:
-        listener = listen("127.0.0.1", chosen.port)
-    except OSError as reason:
-        print(f"cannot listen on port {chosen.port}: {reason}; choose another one with --port", file=sys.stderr)
-        return 1
-    try:
-        traffic = Traffic(address(listener), rate=chosen.rate, seed=chosen.seed)
-    except ValueError as reason:
-        listener.close()
-        parser.error(str(reason))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="inventory-demo-")))
-        database = stack.enter_context(contextlib.closing(Database(f"sqlite:///{folder / 'inventory.db'}")))
-        database.create_tables()
-        host, port = listener.getsockname()
-        server = None if chosen.no_prometheus else stack.enter_context(prometheus.scraping(f"{host}:{port}", folder / "prometheus"))
-        show = Show(address(listener), traffic, server, may_start_one=not chosen.no_prometheus, duration=chosen.duration)
-        stack.enter_context(show.running())
-        run(database, listener, refresh_interval=REFRESH_SECONDS)
+        print("Starting a workshop inventory and its traffic …\n", flush=True)
+        environment = stack.enter_context(together.running())
+        environment |= {"DATABASE_URL": f"sqlite:///{folder / 'inventory.db'}", "MEASURAND_STATE_DIRECTORY": str(folder / "state")}
+        options = {"port": chosen.port, "refresh-interval": REFRESH_SECONDS, "drain-delay": DRAIN_SECONDS, "log-level": "warning"}
+        try:
+            service = stack.enter_context(serving(options, environment))
+            where = service.url.removeprefix("http://").rstrip("/")
+            server = None if chosen.no_prometheus else stack.enter_context(prometheus.scraping(where, folder / "prometheus"))
+            traffic = Traffic(service.url, rate=chosen.rate, seed=chosen.seed)
+            show = Show(service.url, traffic, server, may_start_one=not chosen.no_prometheus, duration=chosen.duration)
+            stack.enter_context(show.running())
+            service.wait(chosen.duration)
+        except Ended as reason:
+            return reason.status or 1
+        except SystemExit:
+            pass  # a signal: clean up, then say so
     print("Stopped; everything is cleaned up.")
     return 0
 
 
 class Show:
-    """What happens beside the server, in two threads: the traffic, and the telling."""
+    """What happens beside the service, in two threads: the traffic, and the telling."""
 
     def __init__(self, url: str, traffic: Traffic, server: prometheus.Prometheus | None, *, may_start_one: bool, duration: float) -> None:
         self._url = url
@@ -112,15 +117,13 @@ class Show:
                 print(f"The traffic has stopped: {reason}", file=sys.stderr, flush=True)
 
     def _tell(self) -> None:
-        print("Starting a workshop inventory and its traffic …\n", flush=True)
         while not all(self._numbers().get(name) for name in WORTH_SHOWING[:3]):
             if self._stop.wait(0.1):
                 return
         print(self._what_to_open(), flush=True)
-        self._stop.wait(min(SECONDS_OF_TRAFFIC, max(0.0, self._end - time.monotonic())))
-        print(self._table(), flush=True)
-        if self._end < math.inf and not self._stop.wait(max(0.0, self._end - time.monotonic())):
-            interrupt_main(SIGTERM)
+        self._stop.wait(min(SECONDS_OF_TRAFFIC, max(0.0, self._end - time.monotonic() - 1)))
+        if not self._stop.is_set():
+            print(self._table(), flush=True)
 
     def _what_to_open(self) -> str:
         lines = [
@@ -129,6 +132,9 @@ class Show:
             f"  the service    {self._url}",
             f"  its metrics    {self._url}metrics",
             f"  OpenMetrics    curl -s -H 'Accept: application/openmetrics-text' {self._url}metrics",
+            f"  is it ready?   {self._url}v1/ready",
+            f"  what happens   curl -sN {self._url}api/events",
+            f"  sign in        {self._url}api/auth/login, then {self._url}api/me",
         ]
         if self._server is not None and self._server.wait_until_ready(self._stop):
             lines += [f"  Prometheus     {self._server.url}", f"  as a graph     {self._server.graph(WORTH_ASKING)}"]
@@ -147,7 +153,7 @@ class Show:
     def _numbers(self) -> dict[str, float]:
         """The samples of one scrape; empty when the service does not answer (yet)."""
         try:
-            with urllib.request.urlopen(f"{self._url}metrics", timeout=2) as answer:
+            with _direct.open(f"{self._url}metrics", timeout=2) as answer:
                 lines = answer.read().decode().splitlines()
         except OSError:
             return {}

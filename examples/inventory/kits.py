@@ -57,7 +57,7 @@ def create(database: Database, *, name: str, description: str = "", build_target
         session.flush()
         answer = kit.as_json()
     KITS_CREATED.inc()  # after the commit: what was refused or rolled back has not happened; so below, too
-    refresh_counts(database)
+    _refresh_counts(database)
     return answer
 
 
@@ -87,7 +87,7 @@ def detail(database: Database, kit_id: int) -> dict[str, Any]:
 def update(database: Database, kit_id: int, **changed: Any) -> dict[str, Any]:
     """Change the given columns of an active kit. Raises ``NotFoundError`` or ``ConflictError``."""
     with database.writing() as session:
-        kit = _active(session, kit_id)
+        kit = active(session, kit_id)
         if changed.get("name", kit.name) != kit.name:
             _refuse_taken(session, changed["name"])
         for column, value in changed.items():
@@ -99,7 +99,7 @@ def archive(database: Database, kit_id: int) -> dict[str, Any]:
     """Put an active kit into the archive. Raises ``NotFoundError``, or ``ConflictError`` when it is there already."""
     answer = _move(database, kit_id, ARCHIVED)
     KITS_ARCHIVED.inc()
-    refresh_counts(database)
+    _refresh_counts(database)
     return answer
 
 
@@ -107,7 +107,7 @@ def unarchive(database: Database, kit_id: int) -> dict[str, Any]:
     """Take a kit back from the archive. Raises ``NotFoundError``, or ``ConflictError`` when it is not there."""
     answer = _move(database, kit_id, ACTIVE)
     KITS_UNARCHIVED.inc()
-    refresh_counts(database)
+    _refresh_counts(database)
     return answer
 
 
@@ -119,7 +119,7 @@ def add_content(database: Database, kit_id: int, *, part_id: int, required_per_u
         ConflictError: The kit is archived, or contains the part already.
     """
     with database.writing() as session:
-        _active(session, kit_id)
+        active(session, kit_id)
         find(session, Part, part_id)
         if session.scalar(select(exists().where(KitContent.kit_id == kit_id, KitContent.part_id == part_id))):
             raise ConflictError(f"kit {kit_id} contains part {part_id} already; update that line instead")
@@ -157,16 +157,30 @@ def remove_content(database: Database, kit_id: int, content_id: int) -> None:
     CONTENT_MUTATIONS.labels("remove").inc()
 
 
-def refresh_counts(database: Database) -> None:
-    """Set both gauges to what the database says now; when it cannot be asked, log that and keep the previous values."""
+def publish_counts(session: Session) -> None:
+    """Set both gauges to what the database says now. What it raises leaves them as they were."""
+    with _publishing:
+        rows = session.execute(select(Kit.status, func.count().label("kits")).group_by(Kit.status))
+        counts = {row.status: row.kits for row in rows}
+        KITS_ACTIVE_COUNT.set(counts.get(ACTIVE, 0))
+        KITS_ARCHIVED_COUNT.set(counts.get(ARCHIVED, 0))
+
+
+def _refresh_counts(database: Database) -> None:
+    """The same after a change: that is done and stays done, whatever becomes of the gauges."""
     try:
-        with _publishing, database.reading() as session:
-            rows = session.execute(select(Kit.status, func.count().label("kits")).group_by(Kit.status))
-            counts = {row.status: row.kits for row in rows}
-            KITS_ACTIVE_COUNT.set(counts.get(ACTIVE, 0))
-            KITS_ARCHIVED_COUNT.set(counts.get(ARCHIVED, 0))
+        with database.reading() as session:
+            publish_counts(session)
     except Exception:
         LOG.exception("the kits could not be counted; kits_active_count and kits_archived_count keep their previous values")
+
+
+def active(session: Session, kit_id: int) -> Kit:
+    """The kit, locked, as a step of a larger change. Raises ``NotFoundError``, or ``ConflictError`` when it is archived."""
+    kit = find(session, Kit, kit_id, lock=True)
+    if kit.status != ACTIVE:
+        raise ConflictError(f"kit {kit_id} is archived; unarchive it before you change it")
+    return kit
 
 
 def _move(database: Database, kit_id: int, status: str) -> dict[str, Any]:
@@ -178,15 +192,8 @@ def _move(database: Database, kit_id: int, status: str) -> dict[str, Any]:
         return kit.as_json()
 
 
-def _active(session: Session, kit_id: int) -> Kit:
-    kit = find(session, Kit, kit_id, lock=True)
-    if kit.status != ACTIVE:
-        raise ConflictError(f"kit {kit_id} is archived; unarchive it before you change it")
-    return kit
-
-
 def _content(session: Session, kit_id: int, content_id: int) -> KitContent:
-    _active(session, kit_id)
+    active(session, kit_id)
     line = find(session, KitContent, content_id, lock=True)
     if line.kit_id != kit_id:
         raise NotFoundError(f"kit {kit_id} has no content {content_id}")

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 ACTIVE = "active"
 ARCHIVED = "archived"
 KIT_STATUSES = (ACTIVE, ARCHIVED)
+OPEN = "open"
+PICKED = "picked"
+COMPLETED = "completed"
+PICK_LIST_STATUSES = (OPEN, COMPLETED)
+NEW = "new"
+ORDERED = "ordered"
+DONE = "done"
+WAITING = "waiting"
+RUNNING = "running"
+FAILED = "failed"
 
 
 def utc_now() -> datetime:
@@ -173,3 +184,135 @@ class KitContent(Base):
             "note": self.note,
             "version": self.version,
         }
+
+
+class PickList(Base):
+    """Where to take the parts of some units of a kit from; completed when every line is picked."""
+
+    __tablename__ = "pick_lists"
+    __table_args__ = (CheckConstraint("status IN ('open', 'completed')"), CheckConstraint("requested_units >= 1"))
+    spoken_name = "pick list"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kit_id: Mapped[int] = mapped_column(ForeignKey("kits.id"), index=True)
+    requested_units: Mapped[int]
+    status: Mapped[str] = mapped_column(String(10), default=OPEN, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    kit: Mapped[Kit] = relationship(lazy="joined", innerjoin=True)
+    lines: Mapped[list[PickListLine]] = relationship(order_by="PickListLine.id", back_populates="pick_list")
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "kit": {"id": self.kit_id, "name": self.kit.name},
+            "requested_units": self.requested_units,
+            "status": self.status,
+            "created_at": self.created_at.isoformat() + "Z",
+        }
+
+
+class PickListLine(Base):
+    """Some pieces of one part to take from one location."""
+
+    __tablename__ = "pick_list_lines"
+    __table_args__ = (CheckConstraint("status IN ('open', 'picked')"), CheckConstraint("quantity >= 1"))
+    spoken_name = "pick list line"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pick_list_id: Mapped[int] = mapped_column(ForeignKey("pick_lists.id"), index=True)
+    part_id: Mapped[int] = mapped_column(ForeignKey("parts.id"), index=True)
+    box_no: Mapped[int]
+    location_no: Mapped[int]
+    quantity: Mapped[int]
+    status: Mapped[str] = mapped_column(String(10), default=OPEN)
+    pick_list: Mapped[PickList] = relationship(back_populates="lines")
+    part: Mapped[Part] = relationship(lazy="joined", innerjoin=True)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "part": {"id": self.part_id, "description": self.part.description},
+            "box_no": self.box_no,
+            "location_no": self.location_no,
+            "quantity": self.quantity,
+            "status": self.status,
+        }
+
+
+class PickListPdf(Base):
+    """The printed form of a pick list, as it was when somebody asked for it last."""
+
+    __tablename__ = "pick_list_pdfs"
+    spoken_name = "PDF of pick list"
+
+    pick_list_id: Mapped[int] = mapped_column(ForeignKey("pick_lists.id"), primary_key=True)
+    content: Mapped[bytes]
+    made_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ShoppingList(Base):
+    """What is to be bought, by hand or because a kit needs it."""
+
+    __tablename__ = "shopping_lists"
+    spoken_name = "shopping list"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"id": self.id, "name": self.name}
+
+
+class ShoppingListLine(Base):
+    """Some pieces of one part to buy: new, then ordered, then done when all that was ordered is here."""
+
+    __tablename__ = "shopping_list_lines"
+    __table_args__ = (CheckConstraint("status IN ('new', 'ordered', 'done')"), CheckConstraint("needed >= 1"))
+    spoken_name = "shopping list line"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shopping_list_id: Mapped[int] = mapped_column(ForeignKey("shopping_lists.id"), index=True)
+    part_id: Mapped[int] = mapped_column(ForeignKey("parts.id"), index=True)
+    seller: Mapped[str] = mapped_column(String(100), default="")
+    needed: Mapped[int]
+    ordered: Mapped[int] = mapped_column(default=0)
+    received: Mapped[int] = mapped_column(default=0)
+    status: Mapped[str] = mapped_column(String(10), default=NEW)
+
+    def as_json(self) -> dict[str, Any]:
+        amounts = {"needed": self.needed, "ordered": self.ordered, "received": self.received}
+        return {"id": self.id, "part_id": self.part_id, "seller": self.seller, **amounts, "status": self.status}
+
+
+class KitShoppingLink(Base):
+    """Which shopping list was last told what a kit is short of, and on what terms."""
+
+    __tablename__ = "kit_shopping_links"
+    __table_args__ = (UniqueConstraint("kit_id", "shopping_list_id"),)
+    spoken_name = "link"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kit_id: Mapped[int] = mapped_column(ForeignKey("kits.id"))
+    shopping_list_id: Mapped[int] = mapped_column(ForeignKey("shopping_lists.id"), index=True)
+    units: Mapped[int]
+    honor_reserved: Mapped[bool]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"shopping_list_id": self.shopping_list_id, "units": self.units, "honor_reserved": self.honor_reserved}
+
+
+class BackgroundTask(Base):
+    """Work that goes on after the request that asked for it; ``outcome`` is its result or what went wrong, as JSON."""
+
+    __tablename__ = "background_tasks"
+    spoken_name = "task"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(10), default=WAITING)
+    outcome: Mapped[str] = mapped_column(Text, default="null")
+    asked_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+    def as_json(self) -> dict[str, Any]:
+        asked_at = self.asked_at.isoformat() + "Z"
+        return {"id": self.id, "kind": self.kind, "state": self.state, "outcome": json.loads(self.outcome), "asked_at": asked_at}

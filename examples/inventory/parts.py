@@ -8,7 +8,7 @@ from sqlalchemy import exists, func, select
 
 from .database import Database, find
 from .errors import ConflictError
-from .models import Document, Kit, KitContent, Part, PartType, Stock
+from .models import Document, Kit, KitContent, Part, PartType, PickListLine, ShoppingListLine, Stock
 
 
 def create(database: Database, *, description: str, type_id: int, manufacturer_code: str = "", reorder_level: int = 0) -> dict[str, Any]:
@@ -47,6 +47,12 @@ def detail(database: Database, part_id: int) -> dict[str, Any]:
         }
 
 
+def require(database: Database, part_id: int) -> None:
+    """Raise ``NotFoundError`` unless there is such a part."""
+    with database.reading() as session:
+        find(session, Part, part_id)
+
+
 def update(database: Database, part_id: int, *, type_id: int | None = None, **changed: Any) -> dict[str, Any]:
     """Change the given columns of a part. Raises ``NotFoundError`` when the part or its new type does not exist."""
     with database.writing() as session:
@@ -60,13 +66,17 @@ def update(database: Database, part_id: int, *, type_id: int | None = None, **ch
 
 
 def delete(database: Database, part_id: int) -> None:
-    """Remove a part that is neither in stock nor in a kit. Raises ``NotFoundError`` or ``ConflictError``."""
+    """Remove a part that is neither in stock nor in a kit nor on any list. Raises ``NotFoundError`` or ``ConflictError``."""
     with database.writing() as session:
         part = find(session, Part, part_id, lock=True)
         if session.scalar(select(exists().where(Stock.part_id == part_id))):
             raise ConflictError(f"part {part_id} is in stock; remove its stock first")
         if session.scalar(select(exists().where(KitContent.part_id == part_id))):
             raise ConflictError(f"part {part_id} is used in a kit; remove it there first")
+        if session.scalar(select(exists().where(PickListLine.part_id == part_id))):
+            raise ConflictError(f"part {part_id} stands on a pick list; what was picked stays on record")
+        if session.scalar(select(exists().where(ShoppingListLine.part_id == part_id))):
+            raise ConflictError(f"part {part_id} stands on a shopping list; what was bought stays on record")
         session.delete(part)
 
 

@@ -1,4 +1,4 @@
-"""A private Prometheus for the demo: started when one is on PATH, scraping one service, gone when its block ends."""
+"""A private Prometheus for the demos: started when one is on PATH, gone when its block ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -50,14 +50,20 @@ class Prometheus:
 @contextlib.contextmanager
 def scraping(host_and_port: str, folder: Path) -> Iterator[Prometheus | None]:
     """Run a Prometheus that scrapes ``host_and_port`` every second; ``None`` when there is no such program on PATH."""
+    with running([{"job_name": "inventory", "static_configs": [{"targets": [host_and_port]}]}], folder) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(jobs: Sequence[Mapping[str, object]], folder: Path) -> Iterator[Prometheus | None]:
+    """Run a Prometheus that scrapes every second what ``scrape_configs`` says; ``None`` when there is no such program on PATH."""
     program = shutil.which("prometheus")
     if program is None:
         yield None
         return
     folder.mkdir()
-    job = {"job_name": "inventory", "static_configs": [{"targets": [host_and_port]}]}
     configuration = folder / "prometheus.yml"  # JSON is YAML
-    configuration.write_text(json.dumps({"global": {"scrape_interval": f"{SCRAPE_SECONDS}s"}, "scrape_configs": [job]}))
+    configuration.write_text(json.dumps({"global": {"scrape_interval": f"{SCRAPE_SECONDS}s"}, "scrape_configs": jobs}))
     port = _free_port()
     options = {"config.file": configuration, "storage.tsdb.path": folder / "data", "web.listen-address": f"127.0.0.1:{port}"}
     command = [program, *(f"--{option}={value}" for option, value in options.items())]

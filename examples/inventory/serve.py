@@ -1,6 +1,8 @@
-"""Serves the application: the one place that reads the environment, opens the database and starts threads.
+"""The service as a command: reads the environment, prepares the database, and has gunicorn serve the application.
 
-Promises: nothing starts at import; SIGTERM and Ctrl-C end the process in order, within 5 seconds.
+Promises: nothing starts at import; what is wrong with the settings is said in one line before anything is served. SIGTERM drains: the
+service says that it is not ready, goes on answering for the drain delay, finishes what it has begun, and ends. Ctrl-C does not wait for
+the delay.
 """
 
 from __future__ import annotations
@@ -11,69 +13,108 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Sequence
+from typing import Any
 
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 from sqlalchemy.exc import SQLAlchemyError
-from waitress.server import create_server
 
-from . import dashboard, kits
-from .app import create_app
-from .database import Database
+from . import worker
 from .errors import InvalidError
-from .refresher import Refresher
-from .signals import stop_on_signals
+from .settings import Settings
 
-THREADS = 8
+THREADS = 24  # eight of them may be held by event streams
+SECONDS_TO_KEEP_ALIVE = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
+    """The command line. Returns the exit status; does not return while the service runs."""
+    default = Settings()
     parser = argparse.ArgumentParser(prog="python -m examples.inventory", description="Serve the workshop inventory.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)")
-    parser.add_argument(
-        "--database-url",
-        default=os.environ.get("DATABASE_URL", "sqlite:///inventory.db"),
-        help="SQLAlchemy URL (default: $DATABASE_URL, else inventory.db in this directory)",
-    )
-    parser.add_argument(
-        "--refresh-interval", type=float, default=15, metavar="S", help="seconds between refreshes of the gauges (default: %(default)g)"
-    )
-    chosen = parser.parse_args(arguments)
-    if chosen.refresh_interval <= 0:
-        parser.error("--refresh-interval must be above 0")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    stop_on_signals()
-    with contextlib.ExitStack() as stack:
-        try:
-            database = stack.enter_context(contextlib.closing(Database(chosen.database_url)))
-            database.create_tables()
-        except (InvalidError, SQLAlchemyError, ImportError) as reason:
-            print(f"cannot open the database: {reason}; choose another one with DATABASE_URL or --database-url", file=sys.stderr)
-            return 1
-        try:
-            listener = listen(chosen.host, chosen.port)
-        except OSError as reason:
-            print(f"cannot listen on {chosen.host}:{chosen.port}: {reason}; choose another one with --port", file=sys.stderr)
-            return 1
-        print(f"The inventory is served at {address(listener)} (metrics: {address(listener)}metrics); Ctrl-C stops it.", flush=True)
-        run(database, listener, refresh_interval=chosen.refresh_interval)
+    parser.add_argument("--database-url", help="SQLAlchemy URL (default: $DATABASE_URL, else inventory.db in this directory)")
+    for name, what in (
+        ("refresh-interval", "seconds between refreshes of the gauges"),
+        ("heartbeat", "seconds of silence on an event stream after which it is written to all the same"),
+        ("drain-delay", "seconds to go on answering after SIGTERM"),
+    ):
+        was = getattr(default, name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=float, metavar="S", help=f"{what} (default: {was:g})")
+    parser.add_argument("--log-level", choices=("info", "warning", "error"), help=f"what to log (default: {default.log_level})")
+    chosen = vars(parser.parse_args(arguments))
+    host, port = chosen.pop("host"), chosen.pop("port")
+    settings = Settings.read(os.environ, **chosen)
+    if settings.refresh_interval <= 0 or settings.heartbeat <= 0 or not 0 <= settings.drain_delay < worker.BUDGET:
+        parser.error(f"intervals must be above 0, and the drain delay below {worker.BUDGET} s")
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
+    try:
+        with contextlib.ExitStack() as stack:  # closed before the workers begin, which open their own
+            settings.open(stack)[0].create_tables()
+    except (InvalidError, SQLAlchemyError, ImportError) as reason:
+        print(f"cannot start: {reason}; see --help for what can be set", file=sys.stderr)
+        return 1
+    try:
+        listener = listen(host, port)
+    except OSError as reason:
+        print(f"cannot listen on {host}:{port}: {reason}; choose another one with --port", file=sys.stderr)
+        return 1
+    Server(settings, listener).run()
     return 0
 
 
-def run(database: Database, listener: socket.socket, *, refresh_interval: float) -> None:
-    """Serve on a listening socket until the main thread is told to leave; the gauges are refreshed every so many seconds.
+class Server(BaseApplication):
+    """gunicorn with threads, for one application on one listening socket, which it takes over."""
 
-    The tables of the database have to exist.
-    """
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._url = address(listener)
+        self._file = listener.detach()
+        self._runtime: Any = None
+        super().__init__()
 
-    def refresh() -> None:
-        dashboard.refresh(database)
-        kits.refresh_counts(database)
+    def load_config(self) -> None:
+        """Tell gunicorn how to serve. It reads no file and no variable."""
+        wanted = {
+            "bind": f"fd://{self._file}",
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "keepalive": SECONDS_TO_KEEP_ALIVE,
+            "graceful_timeout": worker.BUDGET + 5,  # the runtime keeps to its budget; this is for when it cannot
+            "loglevel": self._settings.log_level,
+            "control_socket_disable": True,  # this service is told things by signals only
+            "post_worker_init": self._is_up,
+            "worker_int": self._end_streams,
+            "worker_exit": self._stop,
+        }
+        for name, value in wanted.items():
+            if name in self.cfg.settings:  # older versions know fewer
+                self.cfg.set(name, value)
 
-    server = create_server(create_app(database), sockets=[listener], threads=THREADS, ident=None)
-    with contextlib.closing(server), Refresher(refresh, refresh_interval):
-        server.run()
+    def load(self) -> Flask:
+        """The application; called in each worker."""
+        self._runtime, app = worker.begin(self._settings)
+        return app
+
+    def _is_up(self, began: Worker) -> None:
+        """The worker serves, and has its signal handlers: the runtime need not wait for the first request to begin."""
+        self._runtime.server_started(None)
+        if began.age == 1:  # the first one; others take the place of those that have died
+            print(f"The inventory is served at {self._url} (metrics: {self._url}metrics); Ctrl-C stops it.", flush=True)
+
+    def _end_streams(self, _worker: Worker) -> None:
+        """Ctrl-C: nobody waits for listeners then. Called in a signal handler, where no lock may be waited for."""
+        if self._runtime is not None:
+            threading.Thread(target=self._runtime.lifecycle.drain, daemon=True).start()
+
+    def _stop(self, _arbiter: Arbiter, _worker: Worker) -> None:
+        if self._runtime is not None:
+            self._runtime.stop()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,10 +7,11 @@ Define a metric where the event happens, decide at start-up where it goes::
     ORDERS = Counter("orders_total", "Orders accepted", ["channel"])
     ORDERS.labels("web").inc()
 
-What to know at first: ``Counter``, ``Gauge``, ``Histogram`` and ``timed`` to record; ``generate_latest``, ``make_asgi_app``,
-``make_wsgi_app`` and ``start_http_server`` to be scraped; the pytest fixture ``metrics`` to test. The instrument API is that of
-``prometheus_client``. What to ignore at first: ``Domain`` (metrics that must not mix), ``CollectorRegistry`` (a registry of one's
-own), ``measurand.compat`` (living together with ``prometheus_client``), ``measurand.core`` (numbers in memory).
+What to know at first: ``Counter``, ``Gauge``, ``Histogram`` and ``timed`` to record; ``fastapi``, ``flask``, ``django`` and their like to
+measure a service in one line, or ``start`` for a program without one of them; the pytest fixture ``metrics`` to test. The instrument API
+is that of ``prometheus_client``. What to ignore at first: ``make_asgi_app``, ``start_http_server`` (a metrics page and nothing else),
+``Domain`` (metrics that must not mix), ``CollectorRegistry`` (a registry of one's own), ``measurand.compat`` (living together with
+``prometheus_client``), ``measurand.core`` (numbers in memory).
 
 Importing this package loads nothing but this file; a name loads its module when it is first used.
 """
@@ -21,6 +22,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from measurand.bootstrap.frameworks import asgi as asgi
+    from measurand.bootstrap.frameworks import django as django
+    from measurand.bootstrap.frameworks import fastapi as fastapi
+    from measurand.bootstrap.frameworks import flask as flask
+    from measurand.bootstrap.frameworks import litestar as litestar
+    from measurand.bootstrap.frameworks import starlette as starlette
+    from measurand.bootstrap.frameworks import wsgi as wsgi
+    from measurand.bootstrap.runtime import Runtime as Runtime
+    from measurand.bootstrap.runtime import register_for_polling as register_for_polling
+    from measurand.bootstrap.runtime import start as start
     from measurand.catalog.process import PROCESS_COLLECTOR as PROCESS_COLLECTOR
     from measurand.catalog.process import ProcessCollector as ProcessCollector
     from measurand.catalog.runtime import GC_COLLECTOR as GC_COLLECTOR
@@ -41,6 +52,7 @@ if TYPE_CHECKING:
     from measurand.exporters.pushgateway import push_to_gateway as push_to_gateway
     from measurand.exporters.pushgateway import pushadd_to_gateway as pushadd_to_gateway
     from measurand.exporters.textfile import write_to_textfile as write_to_textfile
+    from measurand.health.check import Check as Check
     from measurand.metrics.domains import OPERATIONAL as OPERATIONAL
     from measurand.metrics.domains import REGISTRY as REGISTRY
     from measurand.metrics.domains import Domain as Domain
@@ -60,6 +72,7 @@ _MODULE_OF = {
     "CONTENT_TYPE_LATEST": "encoding.negotiation",
     "CONTENT_TYPE_PLAIN_0_0_4": "encoding.negotiation",
     "CONTENT_TYPE_PLAIN_1_0_0": "encoding.negotiation",
+    "Check": "health.check",
     "CollectorRegistry": "metrics.registry",
     "Counter": "metrics.instruments",
     "Domain": "metrics.domains",
@@ -77,19 +90,29 @@ _MODULE_OF = {
     "PlatformCollector": "catalog.runtime",
     "ProcessCollector": "catalog.process",
     "REGISTRY": "metrics.domains",
+    "Runtime": "bootstrap.runtime",
     "Summary": "metrics.instruments",
+    "asgi": "bootstrap.frameworks",
     "delete_from_gateway": "exporters.pushgateway",
     "disable_created_metrics": "metrics.instrument",
+    "django": "bootstrap.frameworks",
     "enable_created_metrics": "metrics.instrument",
+    "fastapi": "bootstrap.frameworks",
+    "flask": "bootstrap.frameworks",
     "generate_latest": "encoding.text",
     "instance_ip_grouping_key": "exporters.pushgateway",
+    "litestar": "bootstrap.frameworks",
     "make_asgi_app": "endpoints.asgi",
     "make_wsgi_app": "endpoints.wsgi",
     "push_to_gateway": "exporters.pushgateway",
     "pushadd_to_gateway": "exporters.pushgateway",
+    "register_for_polling": "bootstrap.runtime",
+    "start": "bootstrap.runtime",
     "start_http_server": "endpoints.server",
     "start_wsgi_server": "endpoints.server",
+    "starlette": "bootstrap.frameworks",
     "timed": "metrics.timed",
+    "wsgi": "bootstrap.frameworks",
     "write_to_textfile": "exporters.textfile",
 }
 

@@ -33,7 +33,7 @@ def snapshot(registry: Any, timeout: float = LONG, **how: Any) -> dict[str, floa
     gathering = gather(registry, timeout, **how)
     shown = {series(sample): sample.value for family in gathering.families for sample in family.samples()}
     encode(gathering)
-    return shown | {series(sample): sample.value for sample in gathering.failures.family().samples()}
+    return shown | {series(sample): sample.value for family in gathering.report() for sample in family.samples()}
 
 
 def failures(reason: str, collector: str = "Custom") -> str:

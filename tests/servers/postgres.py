@@ -171,11 +171,21 @@ class Postgres:
 
     def connections(self) -> int:
         """How many connections clients hold, without the one that asks."""
+        ((found,),) = self.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        return int(found)
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Execute a statement as the superuser, on a connection of its own, and return its rows."""
         import psycopg  # noqa: PLC0415 - every test run loads this module, few ask a database
 
         with psycopg.connect(self.url, autocommit=True) as connection:
-            asked = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            ).fetchone()
-        assert asked is not None
-        return int(asked[0])
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def demand_passwords(self) -> None:
+        """Let in nobody but ``postgres`` without a password."""
+        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        (self.folder / "data" / "pg_hba.conf").write_text(rules)
+        self.execute("SELECT pg_reload_conf()")

@@ -1,1 +1,1 @@
-"""The four applications. Each module builds one from the parts that it needs; ``serve.py`` decides which parts these are."""
+"""The four services, a module each: ``assemble`` puts one together from settings, ``create_app`` makes its application from its parts."""

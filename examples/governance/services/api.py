@@ -5,15 +5,20 @@ Acts go to the event writer, which decides; reads come from the store. Reading r
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Path, Query
 
+from measurand import Runtime
+
+from ..assembly import closing, open_store
 from ..constitution import Choice, Kind
 from ..events import LONGEST_NAME, Act
 from ..following import Follower
-from ..handover import Handover
+from ..handover import Handover, connect
 from ..record import Proposal, Record
+from ..settings import Settings
 from ..store import EventStore
 from ..web import Body, Text, prepare
 
@@ -37,6 +42,13 @@ class Argued(Body):
     """An override, a dissent or an answer: what is said for it."""
 
     reason: Text
+
+
+def assemble(settings: Settings, runtime: Runtime, stack: ExitStack) -> FastAPI:
+    """See ``assembly.assemble``."""
+    store = open_store(settings, runtime, stack)
+    way = connect(settings, runtime)
+    return closing(create_app(store, Follower(store, settings.constitution), way), way.close)
 
 
 def create_app(store: EventStore, follower: Follower, handover: Handover) -> FastAPI:

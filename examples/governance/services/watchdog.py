@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 
+from measurand import Check, Runtime
+
 from .. import halting
+from ..assembly import closing, longest_gap, repeat
 from ..constitution import Kind
 from ..events import Act
-from ..handover import Handover
+from ..handover import Handover, connect
+from ..settings import Settings
 from ..watchdog import Watchdog
 from ..web import Body, Text, prepare, said
 
@@ -19,6 +24,15 @@ class Ordered(Body):
     """An order."""
 
     reason: Text
+
+
+def assemble(settings: Settings, runtime: Runtime, _stack: ExitStack) -> FastAPI:
+    """See ``assembly.assemble``."""
+    way = connect(settings, runtime)
+    watchdog = Watchdog(settings.watched, way, patience=settings.patience)
+    repeat(runtime, "watchdog_round", watchdog.round, settings.interval)
+    runtime.health.add(Check("rounds", lambda: watchdog.seconds_since_last_round < longest_gap(settings)))
+    return closing(create_app(watchdog, way), watchdog.close, way.close)
 
 
 def create_app(watchdog: Watchdog, handover: Handover) -> FastAPI:

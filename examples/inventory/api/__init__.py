@@ -7,14 +7,27 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import boxes, dashboard, kits, part_types, parts, stock
+from . import account, ai, boxes, dashboard, distributor, kits, part_types, parts, pick_lists, shopping_lists, stock, tasks
 from .common import RowKey
 
-GROUPS = (part_types.routes, parts.routes, boxes.routes, stock.routes, kits.routes, dashboard.routes)
+GROUPS = (
+    part_types.routes,
+    parts.routes,
+    boxes.routes,
+    stock.routes,
+    kits.routes,
+    pick_lists.routes,
+    shopping_lists.routes,
+    ai.routes,
+    distributor.routes,
+    tasks.routes,
+    account.routes,
+    dashboard.routes,
+)
 
 
 def register(app: Flask) -> None:
-    """Add all routes to an application; its database is expected where ``common.database`` looks."""
+    """Add all routes to an application; its services are those that ``common.attach`` gave it."""
     app.url_map.converters["key"] = RowKey
     for group in GROUPS:
         app.register_blueprint(group)

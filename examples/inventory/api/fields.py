@@ -68,10 +68,25 @@ class OneOf:
         return text
 
 
+@dataclass(frozen=True)
+class YesNo:
+    """True or false."""
+
+    default: bool | None = None
+
+    def check(self, name: str, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise InvalidError(f'"{name}" must be true or false')
+        return value
+
+    def from_query(self, text: str) -> Any:
+        return {"true": True, "false": False}.get(text, text)
+
+
 class Fields:
     """The fields of one kind of request: the name of each, and what it may hold. A field without a default is required."""
 
-    def __init__(self, **fields: Text | Whole | OneOf) -> None:
+    def __init__(self, **fields: Text | Whole | OneOf | YesNo) -> None:
         self._fields = fields
         self._required = tuple(name for name, field in fields.items() if field.default is None)
         self._defaults = {name: field.default for name, field in fields.items() if field.default is not None}

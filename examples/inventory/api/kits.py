@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from .. import kits
+from .. import kit_shopping, kits
 from ..models import ACTIVE, KIT_STATUSES
 from .common import HIGHEST_KEY, PAGE, body, database, query
-from .fields import Fields, OneOf, Text, Whole
+from .fields import Fields, OneOf, Text, Whole, YesNo
 
 routes = Blueprint("kits", __name__, url_prefix="/api/kits")
 
@@ -18,6 +18,7 @@ UPDATE = CREATE.as_change()
 REQUIRED, NOTE = Whole(1, 100_000), Text(200, default="")
 ADD_CONTENT = Fields(part_id=Whole(1, HIGHEST_KEY), required_per_unit=REQUIRED, note=NOTE)
 UPDATE_CONTENT = Fields(version=Whole(1, HIGHEST_KEY), required_per_unit=REQUIRED, note=NOTE).as_change("version")
+PUSH = Fields(shopping_list_id=Whole(1, HIGHEST_KEY), units=Whole(1, 10_000), honor_reserved=YesNo(default=False))
 
 
 @routes.get("")
@@ -72,4 +73,23 @@ def update_content(kit_id: int, content_id: int) -> ResponseReturnValue:
 def remove_content(kit_id: int, content_id: int) -> ResponseReturnValue:
     """Take a part out of a kit."""
     kits.remove_content(database(), kit_id, content_id)
+    return "", 204
+
+
+@routes.get("/<key:kit_id>/shopping-lists")
+def shopping_lists(kit_id: int) -> ResponseReturnValue:
+    """The shopping lists that a kit is linked to."""
+    return kit_shopping.links(database(), kit_id)
+
+
+@routes.post("/<key:kit_id>/shopping-lists")
+def push(kit_id: int) -> ResponseReturnValue:
+    """Put what is missing for some units of a kit on a shopping list."""
+    return kit_shopping.push(database(), kit_id, **body(PUSH))
+
+
+@routes.delete("/<key:kit_id>/shopping-lists/<key:shopping_list_id>")
+def unlink(kit_id: int, shopping_list_id: int) -> ResponseReturnValue:
+    """Part a kit from a shopping list; its lines stay."""
+    kit_shopping.unlink(database(), kit_id, shopping_list_id)
     return "", 204

@@ -6,7 +6,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from .. import inventory
-from .common import HIGHEST_KEY, PAGE, body, database, query
+from .common import HIGHEST_KEY, PAGE, body, database, events, query
 from .fields import Fields, Whole
 
 routes = Blueprint("stock", __name__, url_prefix="/api/stock")
@@ -23,13 +23,17 @@ CHANGE = Fields(
 @routes.post("/add")
 def add() -> ResponseReturnValue:
     """Put pieces of a part into a location of a box."""
-    return inventory.add_stock(database(), **body(CHANGE))
+    answer = inventory.add_stock(database(), **body(CHANGE))
+    events().publish("stock", "stock_changed", answer)
+    return answer
 
 
 @routes.post("/remove")
 def remove() -> ResponseReturnValue:
     """Take pieces of a part out of a location of a box."""
-    return inventory.remove_stock(database(), **body(CHANGE))
+    answer = inventory.remove_stock(database(), **body(CHANGE))
+    events().publish("stock", "stock_changed", answer)
+    return answer
 
 
 @routes.get("/changes")

@@ -67,6 +67,9 @@ ERROR_TYPES = {
 }
 OWN_ERROR_TYPES = frozenset({*ERROR_TYPES.values(), "client_error", "server_error", CANCELLED, INCOMPLETE})
 
+Series = tuple[Callable[[], None], Callable[[float], None], Callable[[], None] | None]
+"""What counts a request, observes its duration, and counts the failure if it is one."""
+
 AT_HAND = 4096
 """How many combinations of labels are kept with their series; further ones are looked up each time."""
 
@@ -211,7 +214,7 @@ class HttpMetrics:
         self.has_details: bool = body_sizes or first_byte or background
         """Whether anything is recorded that is off by default."""
         self._active: dict[str, Any] = {}
-        self._at_hand: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None], Callable[[], None] | None]] = {}
+        self._at_hand: dict[tuple[str, str, int], Series] = {}
         self._endpoints = _Limited(max_endpoints, OVERFLOW_VALUE, self._say_endpoints, {UNMATCHED, OVERFLOW_VALUE})
         self._errors = _Limited(max_exceptions, OTHER, _say_nothing, OWN_ERROR_TYPES | {OTHER})
 
@@ -259,7 +262,15 @@ class HttpMetrics:
             background: Seconds after the response was complete.
         """
         self._active[method].dec()
-        self._record(method, endpoint, status, duration, error_type, disconnected)
+        at_hand = self._at_hand.get((method, endpoint, status)) if error_type is None and not disconnected else None
+        if at_hand is None:
+            self._record(method, endpoint, status, duration, error_type, disconnected)
+        else:
+            requests, observe, failed = at_hand
+            requests()
+            observe(duration)
+            if failed is not None:
+                failed()
         if self.has_details:
             self._record_details(method, endpoint, request_bytes, response_bytes, first_byte, background)
 
@@ -310,26 +321,22 @@ class HttpMetrics:
     # -- the rest --------------------------------------------------------------------------------------------------------------
 
     def _record(self, method: str, endpoint: str, status: int, duration: float, error: str | None, disconnected: bool) -> None:
-        if error is None and not disconnected:
-            key = (method, endpoint, status)
-            at_hand = self._at_hand.get(key)
-            if at_hand is None:
-                at_hand = self._series(method, endpoint, status, error_type(status))
-                if len(self._at_hand) < AT_HAND:
-                    self._at_hand[key] = at_hand
+        if disconnected:
+            series = self._series(method, endpoint, status, None)
+            self._disconnects.labels(self._endpoints.label(endpoint)).inc()
+        elif error is not None:
+            series = self._series(method, endpoint, status, error)
         else:
-            at_hand = self._series(method, endpoint, status, None if disconnected else error)
-            if disconnected:
-                self._disconnects.labels(self._endpoints.label(endpoint)).inc()
-        requests, durations, failed = at_hand
+            series = self._series(method, endpoint, status, error_type(status))
+            if len(self._at_hand) < AT_HAND:
+                self._at_hand[method, endpoint, status] = series
+        requests, observe, failed = series
         requests()
-        durations(duration)
+        observe(duration)
         if failed is not None:
             failed()
 
-    def _series(
-        self, method: str, endpoint: str, status: int, error: str | None
-    ) -> tuple[Callable[[], None], Callable[[float], None], Callable[[], None] | None]:
+    def _series(self, method: str, endpoint: str, status: int, error: str | None) -> Series:
         label = self._endpoints.label(endpoint)
         failed = None if error is None else self._failed.labels(method, label, status, self._errors.label(error)).inc
         return self._requests.labels(method, label, status).inc, self._duration.labels(method, label).observe, failed

@@ -74,8 +74,7 @@ def write(gathering: Gathering, one: Any, end: bytes = b"") -> bytes:
                 failures.add(family.name, "invalid", error)
 
     put(gathering.families)
-    if failures.counts:
-        put([failures.family()])
+    put(gathering.report())
     return b"".join([*parts, end])
 
 

@@ -14,7 +14,7 @@ __all__ = ["Service"]
 class Service(Protocol):
     """The service that a middleware serves and records for.
 
-    All members may be used from any thread. The attributes do not change while requests are served.
+    All members may be used from any thread. A middleware reads the attributes once, when it is given the service.
     """
 
     @property
@@ -34,7 +34,7 @@ class Service(Protocol):
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the shutdown has begun; a request that is cancelled from then on was cancelled by it."""
+        """Whether the shutdown has begun."""
         ...
 
     def server_started(self, loop: asyncio.AbstractEventLoop | None) -> None:

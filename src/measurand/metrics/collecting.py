@@ -120,9 +120,19 @@ class Gathering:
         failures: The registry's failures; an encoder adds to them.
     """
 
-    def __init__(self, families: list[Family], failures: Failures) -> None:
+    def __init__(self, families: list[Family], failures: Failures, registry: Any = None) -> None:
         self.families = families
         self.failures = failures
+        self._registry = registry
+
+    def report(self) -> list[Family]:
+        """What failed, as a metric like any other of the registry: with its common labels, and only if its domain admits it."""
+        if not self.failures.counts:
+            return []
+        family = self.failures.family()
+        if not isinstance(self._registry, CollectorRegistry):
+            return [family]
+        return self._registry.permitted([family.with_labels(self._registry.common_labels)])
 
 
 def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None = None) -> Gathering:
@@ -170,7 +180,7 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
     families = _distinct([family for slot in slots for family in slot], state.failures)
     if names is not None:
         families = [wanted for family in families if (wanted := restricted(family, names)) is not None]
-    return Gathering(families, state.failures)
+    return Gathering(families, state.failures, base)
 
 
 def is_quick(registry: Any) -> bool:

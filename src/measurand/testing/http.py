@@ -257,7 +257,8 @@ class HttpConformance:
     """What every integration of a framework must do; see the module."""
 
     templates: ClassVar[Mapping[str, str]] = {}
-    """The endpoint of each route whose framework writes it differently from :data:`ROUTES`."""
+    """The endpoint of each route that the framework writes differently from :data:`ROUTES`, by the route's name; and of a row that no
+    route takes, by the row's name, where a mount takes it in this framework."""
 
     skipped: ClassVar[frozenset[str]] = frozenset()
     """Rows that the framework or its protocol cannot do, by name."""
@@ -276,10 +277,8 @@ class HttpConformance:
         if self._clock is not None:
             self._clock.advance(1.0)
 
-    def endpoint(self, route: str | None) -> str:
+    def endpoint(self, route: str) -> str:
         """The endpoint that requests of a route are recorded under."""
-        if route is None:
-            return UNMATCHED
         return self.templates.get(route) or next(each.template for each in ROUTES if each.name == route)
 
     def test_each_request_is_recorded_under_its_route_once(self) -> None:
@@ -294,7 +293,8 @@ class HttpConformance:
             answer = driver.request(row.method, row.path, row.body)
             found = recorded(readings)
             label = row.label or row.method
-            allowed = [expected(label, self.endpoint(row.route), row.status, row.error_type)]
+            endpoint = self.endpoint(row.route) if row.route else self.templates.get(row.name, UNMATCHED)
+            allowed = [expected(label, endpoint, row.status, row.error_type)]
             if row.or_unmatched:
                 allowed.append(expected(label, UNMATCHED, row.status, row.error_type))
             if answer.status != row.status or found not in allowed:

@@ -52,7 +52,7 @@ def test_the_governance_domain_refuses_every_name_that_is_not_its_own(name):
         Histogram(name, "Planted", registry=GOVERNANCE)
 
 
-@pytest.mark.parametrize("label", ["method", "endpoint", "status", "error_type", "transport", "actor", "user_id"])
+@pytest.mark.parametrize("label", ["method", "endpoint", "status", "error_type", "transport", "actor", "witness"])
 def test_the_governance_domain_refuses_operational_labels_and_persons(label):
     with pytest.raises(RefusedByDomain, match=f"the label '{label}'.*'governance'"):
         Counter("governance_planted_total", "Planted", [label], registry=GOVERNANCE)

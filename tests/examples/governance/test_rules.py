@@ -142,11 +142,12 @@ def test_services_may_halt(writer: Writer):
     assert writer.record(Act(Kind.HALT, "watchdog", text="nobody looks")).sequence == 1
 
 
-def test_an_act_that_comes_twice_is_recorded_and_counted_once(writer: Writer, store: EventStore, governance: Readings):
+def test_an_act_that_comes_twice_is_recorded_and_counted_once(writer: Writer, store: EventStore, governance: Readings, metrics: Readings):
     act = Act(Kind.PROPOSAL, "ada", text="Tea")
     assert writer.record(act) == writer.record(act)
     assert store.head().sequence == 1
     assert governance.delta("governance_events_total", act="proposal") == 1
+    assert metrics.delta("event_store_append_duration_seconds_count") == 1
 
 
 def test_a_writer_that_starts_later_knows_what_was_recorded(writer: Writer, store: EventStore, constitution):

@@ -7,18 +7,22 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from urllib.request import ProxyHandler, Request, build_opener
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.servers.process import until
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
-_direct = build_opener(ProxyHandler({}))  # loopback is never reached through a proxy
-
+direct = build_opener(ProxyHandler({}))  # loopback is never reached through a proxy
 
 SOON = 20
 """Seconds within which a command has to end. It takes half a second on a machine at rest, and may take five; a busy one holds up
@@ -26,7 +30,7 @@ every step."""
 
 
 class Command:
-    """``python -m module ...`` from the root of the repository; killed at the end of the block if it is still there.
+    """``python -m module ...`` from the root of the repository; ended at the end of the block if it is still there.
 
     Temporary files of the command go to ``folder / "temporary"``, so that a test sees what is left of them.
     """
@@ -40,18 +44,32 @@ class Command:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=ROOT,
-                # Where the C core was not built the package says so; tests/core is about that.
-                env=os.environ | {"TMPDIR": str(self.temporary), "PYTHONWARNINGS": "ignore::RuntimeWarning"} | environment,
+                env=os.environ | self._private() | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                start_new_session=True,  # so that its own children can be killed with it
             )
+
+    def _private(self) -> dict[str, str]:
+        state = {"TMPDIR": str(self.temporary), "MEASURAND_STATE_DIRECTORY": str(self.temporary.with_name("state"))}
+        # Where the C core was not built the package says so; tests/core is about that.
+        return state | {"PYTHONWARNINGS": "ignore::RuntimeWarning"}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._child.kill()
+        self._child.terminate()
+        try:
+            self._child.wait(SOON)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it and its children now, without a word."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
 
     @property
@@ -100,9 +118,53 @@ class Command:
         return self._child.wait(timeout)
 
 
+@contextmanager
+def service(folder: Path, environment: Mapping[str, str], *options: str) -> Iterator[Command]:
+    """The service in a process of its own; its database in ``folder / "served.db"``, gauges refreshed every 100 ms."""
+    url = f"sqlite:///{folder / 'served.db'}"
+    quick = ("--refresh-interval", "0.1", "--heartbeat", "0.2", "--drain-delay", "0.2")
+    with Command("examples.inventory", "--port", "0", "--database-url", url, *quick, *options, folder=folder, **environment) as command:
+        try:
+            command.said(r"served at (\S+/) ")
+            yield command
+        finally:
+            command.kill()
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def listening(application: Flask) -> Iterator[str]:
+    """An application of this process behind a socket. Yields its URL."""
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(SOON)
+
+
+class Busy(NamedTuple):
+    """A service that has been under traffic."""
+
+    service: Command
+    traffic: Command
+    status: int
+    """With which the traffic ended."""
+    database: Path
+
+
 def fetch(url: str, **headers: str) -> tuple[str, str]:
     """Content type and text of a page."""
-    with _direct.open(Request(url, headers=headers), timeout=10) as answer:
+    with direct.open(Request(url, headers=headers), timeout=10) as answer:
         return answer.headers["Content-Type"], answer.read().decode()
 
 

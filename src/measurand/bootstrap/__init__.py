@@ -1,0 +1,1 @@
+"""The one place that wires: settings, registry, lifecycle, pollers, health, pages and servers become a runtime."""

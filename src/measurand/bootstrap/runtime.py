@@ -1,0 +1,377 @@
+"""The runtime of a process: made by :func:`start`, ended by :meth:`Runtime.stop`.
+
+Starting puts together what the other layers provide; it is all or nothing, and everything is checked first. What has been started is
+stopped in reverse order, once, whoever asks first: the server's shutdown, the program, or the end of the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from measurand.bootstrap.arrangement import arrange
+from measurand.catalog.http import HttpMetrics
+from measurand.catalog.library import LibraryCollector
+from measurand.catalog.process import PROCESS_COLLECTOR
+from measurand.catalog.runtime import GC_COLLECTOR, PLATFORM_COLLECTOR
+from measurand.catalog.service import ServiceCollector
+from measurand.config import Config, Settings, unknown_variables
+from measurand.endpoints.drain import Progress
+from measurand.endpoints.management import ManagementServer
+from measurand.endpoints.pages import Pages
+from measurand.errors import AlreadyStarted, ConfigurationError, DefinitionError
+from measurand.exporters.protocol import Exporter
+from measurand.health.check import Check
+from measurand.health.monitor import HealthMonitor
+from measurand.integrations.access_logs import leave_out
+from measurand.lifecycle.background import renew_after_fork
+from measurand.lifecycle.coordinator import Coordinator, Event, State
+from measurand.lifecycle.exits import run_at_exit
+from measurand.lifecycle.exporting import schedule
+from measurand.lifecycle.polling import Polling
+from measurand.lifecycle.report import ShutdownReport
+from measurand.lifecycle.signals import hook_sigterm
+from measurand.lifecycle.starts import count_start
+from measurand.metrics.domains import REGISTRY, Domain
+from measurand.metrics.registry import CollectorRegistry
+
+if TYPE_CHECKING:
+    from measurand.lifecycle.tasks import TaskRunner
+
+__all__ = ["Runtime", "current", "register_for_polling", "start"]
+
+LOG = logging.getLogger("measurand")
+
+WAIT_FOR_LOOP = 30.0
+"""Seconds that asynchronous checks wait for the application's event loop, in which the connections they use belong."""
+
+Checkable = Check | Callable[[], Any]
+
+
+class Runtime:
+    """Everything that runs beside the application. Made by :func:`start`; a context manager that stops it at the end of the block.
+
+    Safe from any thread. After a fork it runs in the child too.
+
+    Attributes:
+        config: The settings, each with its origin.
+        registry: The registry that the service's own metrics are in.
+        lifecycle: Events, waiters and the budget of the shutdown.
+        polling: The callbacks that are called again and again.
+        health: The health checks.
+        http: Where the integrations record requests.
+        pages: What the application's own port answers besides the application.
+        options: What was passed to :func:`start`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        registry: CollectorRegistry,
+        checks: Iterable[Checkable],
+        domains: Mapping[str, Domain],
+        exporters: Iterable[Exporter],
+    ) -> None:
+        self.config = config
+        self.registry = registry
+        self.options: Mapping[str, Any] = {}
+        self.lifecycle = Coordinator(budget=config.shutdown_budget, drain_delay=config.drain_delay, registry=registry)
+        self.polling = Polling(interval=config.poll_interval, registry=registry)
+        self.health = HealthMonitor(interval=config.health_interval, registry=registry, state=lambda: self.lifecycle.state)
+        for check in checks:
+            self.health.add(check)
+        self.http = HttpMetrics(
+            registry,
+            buckets=config.request_buckets,
+            max_endpoints=config.max_endpoints,
+            body_sizes=config.body_sizes,
+            first_byte=config.first_byte,
+        )
+        self._registries = list(dict.fromkeys([registry, *domains.values()]))
+        arrangement = arrange(config, registry, domains, self.health, self.lifecycle, self._drain_progress, lambda: self.uptime)
+        self.pages: Pages = arrangement.application
+        self._server = ManagementServer(arrangement.management, *config.management) if config.management is not None else None
+        self._service: ServiceCollector | None = None
+        self._tasks: TaskRunner | None = None
+        self._guard = threading.Lock()
+        self._begun_in = self._served_in = 0  # the process that called start(), and the one whose server has been announced
+        self._undo: ExitStack | None = None  # ends what has begun; None when nothing has
+        self.lifecycle.on(Event.SHUTDOWN, lambda: self.health.stop(1.0), name="health checks")
+        self.lifecycle.on(Event.SHUTDOWN, lambda: self.polling.stop(5.0), name="polling")
+        self.lifecycle.add_waiter("requests", self.http.wait_until_idle)
+        schedule(exporters, self.polling, self.lifecycle, registry)
+        renew_after_fork(self)
+
+    # -- what an integration needs (integrations.service.Service) --------------------------------------------------------------
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """Paths whose requests are not recorded, besides the pages."""
+        return self.config.excluded_paths
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the shutdown has begun."""
+        return self.lifecycle.state not in {State.STARTING, State.RUNNING}
+
+    def server_started(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """The server of this process is up: readiness begins, the signal to stop is hooked. Does nothing when called again.
+
+        Args:
+            loop: The application's event loop; asynchronous checks and callbacks run there from now on.
+        """
+        if self._served_in == os.getpid() and self._undo is not None:
+            return
+        if self._undo is None:  # stopped before, and served again, as test clients do
+            _process.enter(self)
+        self._served_in = os.getpid()
+        if loop is not None:
+            self.health.attach(loop)
+            self.polling.attach(loop)
+        hook_sigterm(self.lifecycle)
+        self.lifecycle.started()
+
+    def server_stopping(self) -> None:
+        """The server of this process is about to end; blocks for what remains of the shutdown."""
+        self.stop()
+
+    # -- for programs ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def management(self) -> str | None:
+        """The address of the management server's pages, whichever process serves them; ``None`` if there is none."""
+        return self._server.url if self._server is not None else None
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return self._service.uptime if self._service is not None else 0.0
+
+    @property
+    def tasks(self) -> TaskRunner:
+        """A runner of background tasks that the shutdown waits for; made when it is first asked for."""
+        from measurand.lifecycle.tasks import TaskRunner  # noqa: PLC0415 - thread pools are for those who ask for one
+
+        with self._guard:
+            if self._tasks is None:
+                self._tasks = TaskRunner(self.lifecycle, registry=self.registry)
+            return self._tasks
+
+    def register_for_polling(self, name: str, callback: Callable[..., Any], **settings: Any) -> None:
+        """Call a function again and again; see :meth:`measurand.lifecycle.polling.Polling.register`."""
+        self.polling.register(name, callback, **settings)
+
+    def stop(self, timeout: float | None = None) -> ShutdownReport:
+        """Shut down: events, waiters, hooks, the last flush, and then everything that :func:`start` began.
+
+        Whoever calls again, or at the same time, waits for the first call and gets its report.
+
+        Args:
+            timeout: Seconds to take at most; by default what is left of the budget.
+        """
+        report = self.lifecycle.shutdown(timeout)
+        self._end()
+        return report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    # -- wiring ----------------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Start everything, or nothing."""
+        with ExitStack() as undo:
+            self._label(undo)
+            self._identify(undo)
+            if self._server is not None:
+                self._server.start()
+                undo.callback(self._server.stop)
+            undo.callback(leave_out(self.pages.paths))
+            self.health.start(wait_for_loop=WAIT_FOR_LOOP)
+            self.polling.start()
+            undo.callback(run_at_exit(self._stop_at_exit))
+            self._begun_in = os.getpid()
+            self._undo = undo.pop_all()
+
+    def _label(self, undo: ExitStack) -> None:
+        for registry in self._registries:
+            before = registry.common_labels
+            try:
+                registry.set_common_labels({**before, **self.config.labels})
+            except DefinitionError as reason:
+                raise ConfigurationError(f"{reason}; or choose the labels of every series with start(common_labels={{...}})") from reason
+            undo.callback(registry.set_common_labels, before)
+
+    def _identify(self, undo: ExitStack) -> None:
+        config = self.config
+        starts = None
+        try:
+            if config.state_directory is None:
+                raise OSError("the user has no home directory")
+            starts = count_start(config.state_directory, config.service, config.environment)
+        except (OSError, ValueError) as reason:
+            LOG.warning(
+                "service_starts_total is not exposed, because starts cannot be counted: %s. Name a directory that lasts: state_directory=… "
+                "or MEASURAND_STATE_DIRECTORY",
+                reason,
+            )
+        self._service = ServiceCollector(config.version, config.environment, starts, self.registry)
+        undo.callback(self.registry.unregister, self._service)
+        if config.runtime_metrics:
+            for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+                if collector not in self.registry.collectors():
+                    self.registry.register(collector)
+                    undo.callback(self.registry.unregister, collector)
+            undo.callback(self.registry.unregister, LibraryCollector(self.registry))
+
+    def _drain_progress(self) -> Progress:
+        in_flight = self.http.in_progress()
+        state = self.lifecycle.state
+        elapsed = self.lifecycle.budget - self.lifecycle.remaining()
+        noticed = state is not State.PREPARING or elapsed >= self.lifecycle.drain_delay
+        return Progress(str(state), self.is_stopping and noticed and in_flight == 0, in_flight)
+
+    def _stop_at_exit(self) -> None:
+        """At the end of the interpreter: not in a child that neither started nor serves, whose hooks and flushes are its parent's."""
+        if os.getpid() in {self._begun_in, self._served_in}:
+            self.stop()
+
+    def renew(self) -> None:
+        """In a new child process: have a lock that nobody holds."""
+        self._guard = threading.Lock()
+
+    def _end(self) -> None:
+        with self._guard:
+            undo, self._undo = self._undo, None
+        if undo is not None:
+            undo.close()
+        _process.leave(self)
+
+
+class _Process:
+    """What a process has at most one of."""
+
+    def __init__(self) -> None:
+        self.guard = threading.RLock()
+        self.runtime: Runtime | None = None
+        self.polled: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
+
+    def enter(self, runtime: Runtime) -> None:
+        """Begin a runtime, for the first time or again."""
+        with self.guard:
+            if self.runtime is not None:
+                raise AlreadyStarted(
+                    f"measurand has been started in this process, for the service {self.runtime.config.service!r}; "
+                    "call measurand.start() once, or stop() the runtime that it returned before starting again"
+                )
+            runtime.lifecycle.restart()
+            runtime._begin()
+            self.runtime = runtime
+
+    def leave(self, runtime: Runtime) -> None:
+        """The runtime has ended."""
+        with self.guard:
+            if self.runtime is runtime:
+                self.runtime = None
+
+
+_process = _Process()
+
+
+def start(
+    service: str | None = None,
+    environment: str | None = None,
+    version: str | None = None,
+    *,
+    checks: Iterable[Checkable] = (),
+    domains: Mapping[str, Domain] | None = None,
+    exporters: Iterable[Exporter] = (),
+    registry: CollectorRegistry = REGISTRY,
+    **settings: Unpack[Settings],
+) -> Runtime:
+    """Start what runs beside the application: identity, pollers, health checks, pages, lifecycle.
+
+    Every setting that is not passed is read from the environment (``MEASURAND_…``, ``SERVICE_NAME``, ``ENVIRONMENT``); see
+    :class:`measurand.config.Config` for all of them.
+
+    Args:
+        service: The service's name.
+        environment: Where it runs, such as ``production``.
+        version: The service's version.
+        checks: Health checks: :class:`~measurand.health.check.Check`, or functions, whose names they take.
+        domains: Further domains, each by the path of its metrics page.
+        exporters: Where the metrics go besides being scraped; see :mod:`measurand.exporters.protocol`.
+        registry: The registry that the service's metrics are in.
+        **settings: The other settings by name.
+
+    Returns:
+        The runtime, running.
+
+    Raises:
+        AlreadyStarted: There is one in this process; it has to be stopped first.
+        ConfigurationError: A setting cannot be used; nothing has been started.
+        TypeError: There is no setting of that name.
+    """
+    known = Settings.__annotations__
+    for name in settings:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise TypeError(f"start() has no setting {name!r}" + (f"; is {close[0]!r} meant?" if close else ""))
+    options: dict[str, Any] = {"service": service, "environment": environment, "version": version, **settings}
+    with _process.guard:
+        if _process.runtime is not None:
+            _process.enter(_process.runtime)
+        config = Config.read(options)
+        for line in unknown_variables():
+            LOG.warning("%s", line)
+        runtime = Runtime(config, registry, checks, domains or {}, exporters)
+        options |= {"checks": checks, "domains": domains, "exporters": exporters, "registry": None if registry is REGISTRY else registry}
+        runtime.options = {name: value for name, value in options.items() if value is not None and value != ()}
+        for name, (callback, polling) in _process.polled.items():
+            runtime.polling.register(name, callback, **polling)
+        _process.enter(runtime)
+    return runtime
+
+
+def current() -> Runtime | None:
+    """The runtime of this process, or ``None`` if none has been started."""
+    return _process.runtime
+
+
+def register_for_polling(name: str, callback: Callable[..., Any], **settings: Any) -> None:
+    """Call a function again and again, from when the runtime starts, or from now on if it has started.
+
+    For module level: the registration belongs to the process and outlives a runtime. The same function registered again, as a reload does,
+    takes the place of the first.
+
+    Args:
+        name: What it is called in logs and metrics.
+        callback: The function; synchronous or not.
+        **settings: As for :meth:`measurand.lifecycle.polling.Polling.register`: ``interval``, ``timeout``, ``first``, ``within``.
+
+    Raises:
+        ConfigurationError: The name belongs to another function, or a setting cannot be used.
+    """
+    with _process.guard:
+        known = _process.polled.get(name)
+        if known is not None and _place(known[0]) != _place(callback):
+            raise ConfigurationError(f"{name!r} is polled already, by {_place(known[0])}; choose another name for {_place(callback)}")
+        runtime = _process.runtime
+        if runtime is not None:
+            if known is not None:
+                runtime.polling.unregister(name)
+            runtime.polling.register(name, callback, **settings)
+        _process.polled[name] = (callback, settings)
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"

@@ -1,0 +1,85 @@
+"""Health checks as metrics: which pass, how long they take, why they fail, and whether the service as a whole is ready.
+
+Recording is safe from any thread and after a fork, and never blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from measurand.metrics.domains import REGISTRY
+from measurand.metrics.instruments import Counter, Gauge, Histogram
+from measurand.metrics.registry import CollectorRegistry
+
+__all__ = ["BUCKETS", "HealthMetrics", "HealthResult"]
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthResult:
+    """What one run of a health check came to.
+
+    Attributes:
+        check: The check's name.
+        healthy: What the check counts as from now on; a single failure of a check that passed before need not change it.
+        duration: Seconds that the run took, or was waited for; ``None`` if nothing ran.
+        reason: Why the run failed, one of few codes; ``None`` if it passed.
+    """
+
+    check: str
+    healthy: bool
+    duration: float | None = None
+    reason: str | None = None
+
+
+class HealthMetrics:
+    """The metrics of a service's health.
+
+    ================================== ========= =============
+    ``health_check_status``            gauge     check
+    ``health_check_duration_seconds``  histogram check
+    ``health_check_failures_total``    counter   check, reason
+    ``service_ready``                  gauge
+    ================================== ========= =============
+
+    With several processes a check counts as healthy when it is healthy in all of them, and the service as ready when all are.
+
+    Args:
+        registry: Where the metrics are registered; a second set in the same registry shares them.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._status = Gauge(
+            "health_check_status",
+            "Whether a health check counts as healthy (1) or not (0)",
+            ["check"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._duration = Histogram(
+            "health_check_duration_seconds", "Time that a health check took", ["check"], registry=registry, buckets=BUCKETS
+        )
+        self._failures = Counter(
+            "health_check_failures_total", "Runs of a health check that failed, by reason", ["check", "reason"], registry=registry
+        )
+        self._ready = Gauge(
+            "service_ready", "Whether the service wants traffic (1) or not (0)", registry=registry, multiprocess_mode="livemin"
+        )
+
+    def record(self, event: HealthResult) -> None:
+        """Record what a run came to."""
+        self._status.labels(event.check).set(event.healthy)
+        if event.duration is not None:
+            self._duration.labels(event.check).observe(event.duration)
+        if event.reason is not None:
+            self._failures.labels(event.check, event.reason).inc()
+
+    def forget(self, check: str) -> None:
+        """Show no status of a check that exists no more; what it counted stays."""
+        self._status.remove(check)
+
+    def follow(self, is_ready: Callable[[], bool]) -> None:
+        """Ask ``is_ready`` at every scrape whether the service is ready; it must not block."""
+        self._ready.set_function(lambda: float(is_ready()))

@@ -1,0 +1,328 @@
+"""Functions that are called again and again in the background.
+
+::
+
+    polling = Polling()
+    polling.register("dashboard", refresh_gauges, interval=60, within=session_scope)
+    polling.start()
+
+One daemon thread keeps the schedule. The functions run one after the other in a second thread, which is there only while something runs;
+when one takes longer than a second, another thread goes on with the rest. Each is kept apart from the others: what it raises is logged
+(once, until it works again), counted, and tried again at its next tick; what hangs is not started again, and costs that one function and
+nothing else. The schedule does not drift: ticks are multiples of the interval, and one that could not be kept is left out.
+
+After a fork polling goes on in the child too. All methods are safe from any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import floor
+from typing import TYPE_CHECKING, Any, Literal
+
+from measurand import clock
+from measurand.catalog.polling import PollingMetrics
+from measurand.errors import ConfigurationError
+from measurand.lifecycle.background import BackgroundThread, renew_after_fork
+from measurand.lifecycle.calling import Call, Loops
+from measurand.metrics.domains import REGISTRY
+from measurand.metrics.registry import CollectorRegistry
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Polling"]
+
+log = logging.getLogger("measurand")
+
+PATIENCE = 1.0
+"""Seconds that a function may run before another thread goes on with the others."""
+
+LONGEST_WAIT = 3600.0
+"""Seconds between two looks at the schedule at most."""
+
+
+@dataclass(eq=False, slots=True)
+class _Run:
+    """A call that is under way."""
+
+    call: Call
+    started: float
+    """By the system's clock: how long it has been running is a matter of real threads."""
+    is_late: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class _Poller:
+    """One registered function."""
+
+    name: str
+    callback: Callable[..., Any]
+    interval: float
+    timeout: float
+    waits_at_first: bool
+    within: Callable[[], Any] | None
+    due: float = 0.0
+    fresh_at: float = 0.0
+    """When it last succeeded; before the first time, when polling began."""
+    is_queued: bool = False
+    run: _Run | None = None
+    failures: int = field(default=0)
+    """In a row."""
+
+
+class Polling:
+    """Calls functions at intervals; see the module.
+
+    Before :meth:`start` registrations are only noted.
+
+    Args:
+        interval: Seconds between two calls of a function, where it does not say otherwise.
+        registry: Where the metrics of polling are exposed.
+
+    Raises:
+        ConfigurationError: The interval is not positive.
+    """
+
+    def __init__(self, *, interval: float = 60.0, registry: CollectorRegistry = REGISTRY) -> None:
+        self._interval = _positive("the polling interval", interval)
+        self._metrics = PollingMetrics(registry)
+        self._pollers: dict[str, _Poller] = {}
+        self._queue: deque[_Poller] = deque()
+        self._runner: threading.Thread | None = None
+        """The thread that works on the queue. Others may be left behind with a call that takes long."""
+        self._running: dict[threading.Thread, _Run] = {}
+        self._is_started = False
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._loops = Loops("measurand-poll-loop")
+        self._thread = BackgroundThread("measurand-poll", self._keep_the_schedule)
+        renew_after_fork(self)
+
+    def register(
+        self,
+        name: str,
+        callback: Callable[..., Any],
+        *,
+        interval: float | None = None,
+        timeout: float | None = None,
+        first: Literal["now", "after-interval"] = "now",
+        within: Callable[[], Any] | None = None,
+    ) -> None:
+        """Call a function again and again.
+
+        Args:
+            name: What it is called in logs and metrics.
+            callback: The function: plain, in a thread of ours, or a coroutine function, in the attached event loop or one of ours.
+            interval: Seconds between two calls.
+            timeout: Seconds after which a call counts as failed; a coroutine is cancelled then, a plain function is left alone and not
+                started again before it ends. The interval by default.
+            first: When to call it first: as soon as polling starts, or one interval later.
+            within: Makes a context manager for each call, plain or asynchronous, whose value the function is given, such as a session
+                that commits, or rolls back if the function raises, and is released in any case.
+
+        Raises:
+            ConfigurationError: The name is taken, or a setting cannot be used.
+        """
+        every = self._interval if interval is None else _positive(f"the interval of {name!r}", interval)
+        limit = every if timeout is None else _positive(f"the timeout of {name!r}", timeout)
+        if first not in ("now", "after-interval"):
+            raise ConfigurationError(f"first of {name!r} must be 'now' or 'after-interval', not {first!r}")
+        if not callable(callback):
+            raise ConfigurationError(f"the callback of {name!r} must be a function, not {callback!r}")
+        poller = _Poller(name, callback, every, limit, first == "after-interval", within)
+        with self._lock:
+            if name in self._pollers:
+                raise ConfigurationError(f"{name!r} is polled already; unregister it first, or choose another name")
+            self._pollers[name] = poller
+            if self._is_started:
+                self._begin(poller)
+        self._wake.set()
+
+    def unregister(self, name: str) -> None:
+        """Call the function no more. A call that is under way goes on to its end.
+
+        Raises:
+            ConfigurationError: Nothing of this name is registered.
+        """
+        with self._lock:
+            poller = self._pollers.pop(name, None)
+            if poller is None:
+                raise ConfigurationError(f"{name!r} is not polled; these are: {', '.join(map(repr, self._pollers)) or 'none'}")
+            if poller in self._queue:
+                self._queue.remove(poller)
+            if self._is_started:
+                self._metrics.age.remove(name)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run coroutine functions in this event loop, as long as it runs; where there is none they run in a loop of their own."""
+        self._loops.attach(loop)
+
+    def start(self) -> None:
+        """Begin to call what is registered, unless that has begun already."""
+        with self._lock:
+            if not self._is_started:
+                self._is_started = True
+                for poller in self._pollers.values():
+                    self._begin(poller)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Start no more calls, cancel coroutines, and wait for what runs.
+
+        Args:
+            timeout: Seconds to wait at most; what hangs is left behind.
+
+        Returns:
+            Whether everything has ended.
+        """
+        deadline = clock.system_monotonic() + timeout
+        with self._lock:
+            if not self._is_started:
+                return True
+            self._is_started = False
+            for poller in self._queue:
+                poller.is_queued = False
+            self._queue.clear()
+            for name in self._pollers:
+                self._metrics.age.remove(name)
+            running = dict(self._running)
+        self._wake.set()
+        ended = self._thread.stop(timeout)
+        for run in running.values():
+            run.call.cancel()
+        for thread in running:
+            if thread is not threading.current_thread():
+                thread.join(max(deadline - clock.system_monotonic(), 0.0))
+            ended = ended and not thread.is_alive()
+        return self._loops.stop(max(deadline - clock.system_monotonic(), 0.0)) and ended
+
+    # -- the schedule --------------------------------------------------------------------------------------------------------
+
+    def _begin(self, poller: _Poller) -> None:
+        now = clock.monotonic()
+        poller.due = now + poller.interval if poller.waits_at_first else now
+        poller.fresh_at = now
+        self._metrics.errors.labels(poller.name)
+        self._metrics.duration.labels(poller.name)
+        self._metrics.age.labels(poller.name).set_function(lambda: clock.monotonic() - poller.fresh_at)
+
+    def _keep_the_schedule(self, stop: threading.Event) -> None:
+        while self._is_started and not stop.is_set():
+            self._wake.wait(self.run_due())
+            self._wake.clear()
+
+    def run_due(self) -> float:
+        """Start what is due, and see to what takes too long: what the thread does whenever it wakes up.
+
+        For tests that move the clock: the thread itself looks again only when the time is over by the system's clock. It waits for nothing.
+
+        Returns:
+            Seconds until there is something to do again.
+        """
+        now, system_now = clock.monotonic(), clock.system_monotonic()
+        late: list[_Poller] = []
+        wait = LONGEST_WAIT
+        with self._lock:
+            if not self._is_started:
+                return wait
+            for poller in self._pollers.values():
+                if poller.run is not None:
+                    if not poller.run.is_late and system_now - poller.run.started >= poller.timeout:
+                        poller.run.is_late = True
+                        late.append(poller)
+                    elif not poller.run.is_late:
+                        wait = min(wait, poller.run.started + poller.timeout - system_now)
+                if now >= poller.due:
+                    poller.due += poller.interval * (floor((now - poller.due) / poller.interval) + 1)
+                    if poller.run is None and not poller.is_queued:
+                        poller.is_queued = True
+                        self._queue.append(poller)
+                    elif poller.run is not None and poller.run.is_late and poller not in late:
+                        late.append(poller)
+                wait = min(wait, poller.due - now)
+            if self._queue:
+                wait = min(wait, self._see_to_a_runner(system_now))
+        for poller in late:
+            self._fail(poller, f"has been running for more than {poller.timeout:g} s", None)
+            if poller.run is not None:
+                poller.run.call.cancel()
+        return max(wait, 0.0)
+
+    def _see_to_a_runner(self, now: float) -> float:
+        """Have a thread that works on the queue, and return the seconds until it may be held up. Called with the lock."""
+        if self._runner is not None and self._runner.is_alive():
+            busy = self._running.get(self._runner)
+            if busy is None or now - busy.started < PATIENCE:
+                return PATIENCE if busy is None else busy.started + PATIENCE - now
+        self._runner = threading.Thread(target=self._work, name="measurand-poll-run", daemon=True)
+        try:
+            self._runner.start()
+        except RuntimeError as reason:  # no thread is left
+            self._runner = None
+            log.warning("polling is held up: %s", reason)
+        return PATIENCE
+
+    # -- the calls -----------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """What a runner does: one function after the other, until there is none, or another runner has taken over."""
+        me = threading.current_thread()
+        while True:
+            with self._lock:
+                if self._runner is not me:
+                    return
+                if not self._queue:
+                    self._runner = None
+                    return
+                poller = self._queue.popleft()
+                poller.is_queued = False
+                run = poller.run = self._running[me] = _Run(Call(poller.callback, poller.within), clock.system_monotonic())
+            self._call(poller, run)
+            with self._lock:
+                poller.run = None
+                del self._running[me]
+
+    def _call(self, poller: _Poller, run: _Run) -> None:
+        started = clock.monotonic()
+        try:
+            run.call.run(self._loops)
+        except BaseException as error:  # noqa: BLE001 - counted and logged
+            if not run.is_late:  # otherwise it has been counted
+                self._fail(poller, "failed", error)
+        else:
+            poller.fresh_at = clock.monotonic()
+            if poller.failures:
+                log.info("polling %s works again, after %d failures", poller.name, poller.failures)
+                poller.failures = 0
+        self._metrics.duration.labels(poller.name).observe(max(clock.monotonic() - started, 0.0))
+
+    def _fail(self, poller: _Poller, what: str, error: BaseException | None) -> None:
+        self._metrics.errors.labels(poller.name).inc()
+        poller.failures += 1
+        if poller.failures == 1:
+            log.warning(
+                "polling %s %s; it is tried again every %g s, and the others are not affected. Further failures are only counted.",
+                poller.name,
+                what,
+                poller.interval,
+                exc_info=error,
+            )
+
+    def renew(self) -> None:
+        """In a new child process: nothing runs here yet."""
+        self._lock, self._wake = threading.Lock(), threading.Event()
+        self._queue.clear()
+        self._runner, self._running = None, {}
+        for poller in self._pollers.values():
+            poller.is_queued, poller.run = False, None
+
+
+def _positive(what: str, seconds: float) -> float:
+    if not (isinstance(seconds, int | float) and 0 < seconds < float("inf")):
+        raise ConfigurationError(f"{what} must be a number of seconds greater than zero, not {seconds!r}")
+    return float(seconds)

@@ -1,0 +1,1 @@
+"""A measured application for real servers."""

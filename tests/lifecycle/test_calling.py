@@ -1,0 +1,125 @@
+"""Single calls; tests/lifecycle/test_polling_coroutines.py is about what becomes of them in polling."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from measurand.lifecycle.calling import Call, Loops, is_asynchronous
+from tests.lifecycle.kit import threads
+from tests.support import run_threads, wait_until
+
+LOOP = "measurand-test-loop"
+
+
+@pytest.fixture
+def loops() -> Iterator[Loops]:
+    made = Loops(LOOP)
+    yield made
+    assert made.stop(30)
+
+
+async def coroutine(*args: object) -> None:
+    await asyncio.sleep(0)
+    seen.append((*args, threading.current_thread().name))
+
+
+seen: list[object] = []
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    seen.clear()
+
+
+def test_a_plain_function_runs_in_the_calling_thread_and_needs_no_loop(loops) -> None:
+    Call(lambda: seen.append(threading.current_thread())).run(loops)
+    assert seen == [threading.current_thread()]
+    assert threads(LOOP) == []
+
+
+def test_all_coroutines_share_one_loop(loops) -> None:
+    run_threads(*[lambda: Call(coroutine).run(loops)] * 4)
+    assert seen == [(LOOP,)] * 4
+    assert threads(LOOP) == [LOOP]
+
+
+def test_a_loop_that_was_stopped_is_started_again(loops) -> None:
+    Call(coroutine).run(loops)
+    assert loops.stop(30)
+    assert threads(LOOP) == []
+    Call(coroutine).run(loops)
+    assert len(seen) == 2
+
+
+def test_an_attached_loop_that_does_not_run_is_not_used(loops) -> None:
+    loop = asyncio.new_event_loop()
+    loops.attach(loop)
+    Call(coroutine).run(loops)
+    loop.close()
+    Call(coroutine).run(loops)
+    assert seen == [(LOOP,)] * 2
+
+
+@pytest.mark.parametrize("within", [None, threading.Lock])
+def test_what_it_raises_passes_through(loops, within) -> None:
+    async def fail(*_: object) -> None:
+        raise ValueError("boom")
+
+    for function in (fail, lambda *_: fail(), lambda *_: int("boom")):
+        with pytest.raises(ValueError, match="boom"):
+            Call(function, within).run(loops)
+
+
+def test_a_call_that_is_cancelled_before_its_coroutine_runs_ends_too(loops) -> None:
+    call = Call(asyncio.Event().wait)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        call.run(loops)
+
+
+def test_cancelling_what_cannot_be_cancelled_does_nothing(loops) -> None:
+    call = Call(lambda: seen.append("ran"))
+    call.run(loops)
+    call.cancel()
+    late = Call(coroutine)
+    late.run(loops)
+    loops.stop(30)
+    late.cancel()
+    assert len(seen) == 2
+
+
+def test_functions_that_give_coroutines_are_known_in_their_usual_forms() -> None:
+    class Refresh:
+        async def __call__(self) -> None: ...
+
+        async def now(self) -> None: ...
+
+    assert all(map(is_asynchronous, (coroutine, partial(coroutine, 1), Refresh(), Refresh().now)))
+    assert not any(map(is_asynchronous, (int, lambda: None, threading.Event().wait)))
+
+
+def test_the_end_of_a_loop_is_the_end_of_what_waits_for_it(loops, monkeypatch) -> None:
+    monkeypatch.setattr("measurand.lifecycle.calling.LOOK_AGAIN", 0.02)
+    outcomes: list[object] = []
+
+    async def hang() -> None:
+        seen.append("started")
+        await asyncio.Event().wait()
+
+    def run() -> None:
+        try:
+            Call(hang).run(loops)
+        except BaseException as error:
+            outcomes.append(type(error))
+
+    waiting = threading.Thread(target=run)
+    waiting.start()
+    wait_until(lambda: seen)
+    assert loops.stop(30)
+    waiting.join(30)
+    assert outcomes in ([asyncio.CancelledError], [RuntimeError])

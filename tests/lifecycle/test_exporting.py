@@ -1,0 +1,111 @@
+"""Exporters in their intervals, and once more at the end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from measurand import CollectorRegistry, Counter
+from measurand.encoding.text import encode
+from measurand.errors import ConfigurationError
+from measurand.lifecycle.coordinator import Coordinator
+from measurand.lifecycle.exporting import schedule
+from measurand.lifecycle.polling import Polling
+from measurand.metrics.collecting import Gathering
+from tests.support import wait_until
+
+pytestmark = pytest.mark.once
+
+
+class Destination:
+    """Keeps what arrives; fails or hangs when told to."""
+
+    def __init__(self, name: str = "memory", interval: float = 0.02) -> None:
+        self.name = name
+        self.interval = interval
+        self.arrived: list[str] = []
+        self.error: BaseException | None = None
+        self.open = threading.Event()
+        self.open.set()
+
+    def export(self, snapshot: Gathering) -> None:
+        self.open.wait()
+        if self.error is not None:
+            raise self.error
+        self.arrived.append(encode(snapshot).decode())
+
+
+class Service:
+    def __init__(self, *destinations: Any, budget: float = 5.0) -> None:
+        self.registry = CollectorRegistry()
+        self.things = Counter("things_total", "Things", registry=self.registry)
+        self.polling = Polling(registry=self.registry)
+        self.lifecycle = Coordinator(budget=budget, drain_delay=0, registry=self.registry)
+        schedule(destinations, self.polling, self.lifecycle, self.registry)
+
+    def failures(self, name: str) -> float | None:
+        return self.registry.get_sample_value("measurand_export_failures_total", {"exporter": name})
+
+
+def test_each_is_called_in_its_interval_and_not_before() -> None:
+    often, seldom = Destination("often"), Destination("seldom", interval=3600)
+    service = Service(often, seldom)
+    service.things.inc(3)
+    service.polling.start()
+    assert wait_until(lambda: len(often.arrived) > 2)
+    assert service.polling.stop()
+    assert "things_total 3.0\n" in often.arrived[0]
+    assert seldom.arrived == []
+
+
+def test_one_that_fails_or_hangs_is_counted_and_concerns_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    failing, hanging, working = Destination("failing"), Destination("hanging"), Destination("working")
+    failing.error = OSError("no route")
+    hanging.open.clear()
+    service = Service(failing, hanging, working)
+    with caplog.at_level(logging.WARNING, "measurand"):
+        service.polling.start()
+        assert wait_until(lambda: (service.failures("failing") or 0) > 2 and len(working.arrived) > 2)
+        hanging.open.set()
+        assert wait_until(lambda: hanging.arrived)
+        service.polling.stop()
+    assert service.failures("working") == 0
+    assert caplog.text.count("no route") == 1
+
+
+def test_the_final_numbers_are_delivered_at_the_end() -> None:
+    destination = Destination(interval=3600)
+    service = Service(destination)
+    service.things.inc(7)
+    report = service.lifecycle.shutdown()
+    assert report.flushed == ("memory",)
+    assert "things_total 7.0\n" in destination.arrived[-1]
+
+
+def test_what_could_not_be_delivered_at_the_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    destination = Destination(interval=3600)
+    destination.error = ConnectionRefusedError("http://user:hunter2@10.0.0.1")
+    service = Service(destination)
+    report = service.lifecycle.shutdown()
+    assert dict(report.lost) == {"memory": "the last numbers: ConnectionRefusedError"}
+    assert service.failures("memory") == 1
+
+
+def test_an_export_that_hangs_does_not_hold_up_the_end() -> None:
+    destination = Destination()
+    service = Service(destination, budget=1.0)
+    destination.open.clear()
+    service.polling.start()
+    assert wait_until(lambda: any(thread.name == "measurand-poll-run" for thread in threading.enumerate()))
+    report = service.lifecycle.shutdown()
+    assert dict(report.lost) == {"memory": "the last numbers: the export before is still under way"}
+    destination.open.set()
+    service.polling.stop()
+
+
+def test_two_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="there are two exporters named 'memory'; give each a name of its own"):
+        Service(Destination(), Destination())
