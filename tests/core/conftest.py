@@ -78,7 +78,9 @@ MATTERS = ("test_series", "test_recording", "test_place", "test_contract_threads
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """These suites choose the twin themselves: once is enough, whatever the package runs on."""
     here = Path(__file__).parent
-    idle = [item for item in items if item.path.is_relative_to(here) and "moved" in item.keywords and not item.path.name.startswith(MATTERS)]
+    idle = [
+        item for item in items if item.path.is_relative_to(here) and "moved" in item.keywords and not item.path.name.startswith(MATTERS)
+    ]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,8 @@ def member(base: Path, name: str = "one") -> Other:
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "families"
+def base(tmp_path: Path) -> Path:
+    return tmp_path / "families"
 
 
 def lane_of(other: Other) -> str:

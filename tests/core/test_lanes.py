@@ -91,9 +91,13 @@ def test_a_full_device_is_an_error_at_creation_and_leaves_nothing(tmp_path: Path
 def test_a_full_lane_says_so_and_what_it_has_stays_readable(tmp_path: Path, sizes: dict[str, int]) -> None:
     lane = Lane.create(tmp_path / "lane-0", **sizes)
     metric = lane.add_metric(CONTENT)
-    with pytest.raises(Full):
+
+    def fill() -> None:
         for number in range(100):
             lane.add_series(metric, (str(number), ""))
+
+    with pytest.raises(Full):
+        fill()
     lane.publish()
     assert seen(Reader(lane.path)) == {key[0]: (0.0, 0.0) for key in lane.contents.metrics[0].series}
 
