@@ -46,7 +46,8 @@ def wsgi(environ, start):
 async def asgi(scope, receive, send):
     if scope["type"] == "http":
         body = answer(scope["path"]).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]})
+        headers = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 '''
 SERVERS = {
@@ -97,7 +98,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
     started: list[Service] = []
 
     def service(server: str) -> Service:
-        pytest.importorskip(server.split()[0], reason=f"{server} is not there; run: pip install {server.split()[0]}")
+        package = server.split(maxsplit=1)[0]
+        pytest.importorskip(package, reason=f"{package} is not there; run: pip install {package}")
         started.append(Service(server, tmp_path))
         return started[-1]
 

@@ -159,3 +159,11 @@ def test_encoders_find_what_they_keep_with_a_series_from_one_snapshot_to_the_nex
     layout = core.Layout([(b'a="', 0)], 1, [(b"m", None, 0, -1)])
     assert layout.render(mirror.freeze({("x",): [1.0]})) == b'm{a="x"} 1.0\n'
     assert layout.render(mirror.freeze({("x",): [2.0], ("y",): [3.0]})) == b'm{a="x"} 2.0\nm{a="y"} 3.0\n'
+
+
+def test_exemplars_of_this_process_are_shown_and_go_when_it_has_none() -> None:
+    mirror = Mirror(definition("counter", "a"))
+    exemplar = core.Exemplar({"trace": "1"}, 1.0)
+    rows = {("x",): [1.0], ("y",): [2.0]}
+    assert mirror.freeze(rows, {("y",): {0: exemplar}}).exemplars() == [(1, {0: exemplar})]
+    assert mirror.freeze(rows).exemplars() == []

@@ -60,6 +60,7 @@ __all__ = [
     "payload",
     "read",
     "root",
+    "set_exemplars",
     "set_payload",
     "spec",
     "watch",

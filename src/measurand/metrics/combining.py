@@ -25,7 +25,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from measurand import clock, core
-from measurand.core import Frozen, Spec
+from measurand.core import Exemplar, Frozen, Spec
 from measurand.metrics.definition import Definition, Source
 from measurand.metrics.places import Key
 from measurand.metrics.sample import Sample
@@ -107,6 +107,9 @@ def entries_of(others: Iterable[Other], expire_after: float | None) -> dict[Key,
 # -- mirrors -----------------------------------------------------------------------------------------------------------------
 
 
+NO_EXEMPLARS: Mapping[Key, Mapping[int, Exemplar]] = {}
+
+
 class _Mirrored(core.Instrument):
     """A metric that is nobody's: it has the numbers that several processes' metrics come to."""
 
@@ -129,12 +132,16 @@ class Mirror:
         self._instrument = _Mirrored()
         core.define(self._instrument, self._spec)
         self._series: dict[Key, core.Instrument] = {}  # in the order in which freeze() gives them
+        self._with_exemplars: set[Key] = set()
         self._memory: Any = memoryview(array("d"))
 
-    def freeze(self, rows: Mapping[Key, list[float]]) -> Frozen:
-        """These rows. From one thread at a time."""
+    def freeze(self, rows: Mapping[Key, list[float]], exemplars: Mapping[Key, Mapping[int, Exemplar]] = NO_EXEMPLARS) -> Frozen:
+        """These rows, with these exemplars. From one thread at a time."""
         if self._series.keys() != rows.keys():
             self._arrange(rows)
+        for key in self._with_exemplars.union(exemplars).intersection(self._series):
+            core.set_exemplars(self._series[key], exemplars.get(key, {}))
+        self._with_exemplars = set(exemplars)
         if rows:
             self._memory[:] = memoryview(array("d", [number for key in self._series for number in rows[key]]))
         frozen = core.freeze(self._instrument)
@@ -218,8 +225,11 @@ def combined(
     else:
         rows = {key: _apart(definition, numbers) for key, numbers in own.rows()} if own is not None else {}
         added(rows, others, int(content["width"]))
+    exemplars = {}
+    if own is not None and (known := dict(own.exemplars())):
+        exemplars = {key: known[row] for row, (key, _) in enumerate(own.rows()) if row in known}
     definition, mirror = mirrors.of(definition)
-    return definition, mirror.freeze(rows)
+    return definition, mirror.freeze(rows, exemplars)
 
 
 def _apart(definition: Definition, numbers: tuple[float, ...]) -> list[float]:

@@ -313,6 +313,10 @@
     "spec($module, series)\n--\n\n" \
     "What the series' root was defined with."
 
+#define DOC_set_exemplars \
+    "set_exemplars($module, series, exemplars)\n--\n\n" \
+    "Give a series these exemplars by cell, in place of those that it has."
+
 #define DOC_move \
     "move($module, series, memory, offset, how)\n--\n\n" \
     "Let a series have its cells in other memory, in one step; nothing that is recorded meanwhile is lost.\n" \

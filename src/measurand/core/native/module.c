@@ -92,7 +92,7 @@ static int fill_state(PyObject *module, State *state)
 static const char *const exported[] = {
     "CounterBase", "Frozen",  "GaugeBase",     "HistogramBase", "Instrument",     "Layout", "SummaryBase", "Timer",
     "children",    "created", "define",        "dropped",       "exemplars",      "format_number", "freeze", "implementation",
-    "key",         "move",    "now",           "payload",       "read",           "root",   "set_payload", "spec",
+    "key",         "move",    "now",           "payload",       "read",           "root",   "set_exemplars", "set_payload", "spec",
     "watch",       "write",
 };
 

@@ -145,7 +145,8 @@ static int read_spec(Root *self, PyObject *spec)
         return -1;
     }
     if (spec_size(spec, "width", &self->width) < 0 || spec_size(spec, "max_series", &self->limit) < 0 ||
-        spec_truth(spec, "additive", &self->additive) < 0 || spec_truth(spec, "stamped", &self->stamped) < 0 || spec_bounds(self, spec) < 0) {
+        spec_truth(spec, "additive", &self->additive) < 0 || spec_truth(spec, "stamped", &self->stamped) < 0 ||
+        spec_bounds(self, spec) < 0) {
         return -1;
     }
     PyObject *kind = PyObject_GetAttrString(spec, "kind");

@@ -231,3 +231,10 @@ def set_payload(series: Instrument, value: Any) -> None:
 def exemplars(series: Instrument) -> dict[int, Exemplar]:
     """The latest exemplar by cell."""
     return dict(series._exemplars or {})
+
+
+def set_exemplars(series: Instrument, exemplars: Mapping[int, Exemplar]) -> None:
+    """Give a series these exemplars by cell, in place of those that it has."""
+    fresh: dict[int, Exemplar] = {}
+    fresh.update(exemplars)
+    series._exemplars = fresh
