@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from measurand.core import family as module
-from measurand.core.family import Family, Unavailable, find
+from measurand.core.ancestry import has_met
+from measurand.core.family import Family, Unavailable
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")]
 
@@ -138,8 +139,8 @@ def test_families_that_were_killed_are_removed_when_another_meets(base: Path) ->
     dead.kill()
     family = Family.meet("new", base)
     assert sorted(path.name for path in base.iterdir()) == ["alive", "new"]
-    assert find("alive", base)
-    assert not find("dead", base)
+    assert has_met("alive", str(base))
+    assert not has_met("dead", str(base))
     family.leave()
     alive.kill()
 
@@ -228,7 +229,7 @@ def test_where_there_is_no_shared_memory_the_directory_for_temporary_files_serve
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     family = Family.meet("one")
     assert family.directory == tmp_path / f"measurand-{os.geteuid()}" / "one"
-    assert find("one")
+    assert has_met("one", str(family.directory.parent))
     assert family.leave()
 
 

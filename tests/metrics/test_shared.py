@@ -72,7 +72,7 @@ def program(request: pytest.FixtureRequest, tmp_path: Path):  # type: ignore[no-
 def test_a_process_that_is_alone_opens_nothing(program) -> None:  # type: ignore[no-untyped-def]
     program("""
         C = Counter("a", "d"); C.inc(); generate_latest()
-        assert not shared.current().in_company and not shared.current().directory.exists()
+        assert shared.current() is None
     """)
 
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_shared_is_said_once_and_the_application_goes_on(program)
         logging.getLogger("measurand").addFilter(lambda record: records.append(record.getMessage()) or False)
         C = Counter("a", "d", ["k"])
         C.labels("x").inc()
-        shared.current().directory = Path("/proc/nowhere")
+        shared.use_directory(Path("/proc/nowhere"))
         def body():
             C.labels("x").inc(); C.labels("y").inc()
             assert value("a_total", k="x") == 2
@@ -279,3 +279,73 @@ def test_eight_threads_and_many_forks_lose_nothing_and_hang_nobody(program) -> N
         assert value("a_total", k="child") == 40
         assert value("a_total", k="thread") == sum(counted)
     """)
+
+
+def test_one_process_leads_and_when_it_is_killed_the_next_that_asks_does(program) -> None:  # type: ignore[no-untyped-def]
+    program("""
+        Counter("a", "d")
+        assert shared.lead()
+        generate_latest()
+        assert not shared.current().in_company
+        def body():
+            assert not shared.lead()
+        child = Child(body)
+        assert shared.lead()
+        child.end()
+
+        leaders = os.pipe()
+        def lead():
+            assert not shared.lead()
+        first = os.fork()
+        if first == 0:
+            second = os.fork()
+            if second == 0:
+                while not shared.lead(): threading.Event().wait(0.01)
+                os.write(leaders[1], b"x")
+                os._exit(0)
+            os.waitpid(second, 0)
+            os._exit(0)
+        shared.current()._family.follow()
+        os.read(leaders[0], 1)
+        os.waitpid(first, 0)
+    """)
+
+
+def test_what_callbacks_said_last_is_shown_by_others(program) -> None:  # type: ignore[no-untyped-def]
+    program("""
+        G, B = Gauge("a", "d", multiprocess_mode="livesum"), Gauge("b", "d", ["k"])
+        G.set_function(lambda: 5)
+        def body():
+            G.set_function(lambda: 3)
+            B.labels("broken").set_function(lambda: 1 / 0)
+            B.labels("fine").set_function(lambda: 2)
+            shared.publish()
+        child = Child(body)
+        assert shown() == {"a 8.0", 'b{k="broken"} 0.0', 'b{k="fine"} 2.0'}, shown()
+        child.end()
+        assert "a 5.0" in shown()
+    """)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+def test_workers_that_become_another_user_meet_again() -> None:
+    code = """
+        shared.use_directory(None)
+        C = Counter("a", "d", ["k"])
+        C.labels("master").inc()
+        def body():
+            os.setgid(4711); os.setuid(4711)
+            C.labels("worker").inc()
+        one, two = Child(body), Child(body)
+        def scrape():
+            body()
+            C.labels("new").inc()
+            print(value("a_total", k="worker"), flush=True)
+        three = Child(lambda: (body(), generate_latest()))
+        four = Child(scrape)
+        for each in (four, three, two, one): each.end()
+    """
+    ran = run_python(f"{PRELUDE}\n{textwrap.dedent(code)}")
+    assert ran.returncode == 0, ran.stderr
+    assert float(ran.stdout) >= 2.0, ran.stderr
+    assert "Error" not in ran.stderr, ran.stderr

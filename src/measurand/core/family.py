@@ -26,17 +26,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from measurand.core.ancestry import SHARED_MEMORY
+
 try:
     import fcntl
 except ImportError:  # not a POSIX system: every process stays alone
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories", "find"]
+__all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories"]
 
 CAN_MEET = fcntl is not None
 """Whether processes can meet on this system at all."""
 
-SHARED_MEMORY = "/dev/shm"
 LOCKS = "locks"
 MEMBER, LEADER, FIRST_LANE = 0, 1, 16
 """Bytes of ``locks``: everybody's, the leader's, those of the lanes."""
@@ -68,13 +69,6 @@ def base_directories() -> list[Path]:
     """Where families may meet, the best place first: shared memory, then the directory for temporary files."""
     shared = [Path(SHARED_MEMORY)] if os.path.isdir(SHARED_MEMORY) and os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else []
     return [base / f"measurand-{os.geteuid()}" for base in (*shared, Path(tempfile.gettempdir()))]
-
-
-def find(name: str, directory: Path | None = None) -> bool:
-    """Whether the family of this name has met already; costs a look at one file."""
-    if fcntl is None:
-        return False
-    return any(os.path.exists(base / name / LOCKS) for base in ([directory] if directory is not None else base_directories()))
 
 
 class Family:

@@ -12,24 +12,41 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from measurand import clock, core
-from measurand.core import ancestry, family
+from measurand.core import ancestry
 from measurand.metrics.definition import Definition, definition_of, is_plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from measurand.metrics.instrument import MetricBase
     from measurand.metrics.places import Shown
     from measurand.metrics.registry import CollectorRegistry
     from measurand.metrics.sharing import Other, Sharing
     from measurand.metrics.snapshot import Family
 
-__all__ = ["combine", "combined", "current", "enrol", "identity", "leave", "note", "removing", "use_directory", "withdraw"]
+__all__ = [
+    "combine",
+    "combined",
+    "current",
+    "enrol",
+    "identity",
+    "lead",
+    "leave",
+    "note",
+    "publish",
+    "removing",
+    "use_directory",
+    "withdraw",
+]
 
-_current: dict[str, Sharing] = {}  # this process' part, once there is one
+_current: dict[str, Sharing] = {}  # this process' part, once it needs one
+_family: dict[str, str] = {}  # its name, once a metric was registered
+_directory: list[Path] = []  # where it meets, if not in the usual place
+_registries: WeakSet[CollectorRegistry] = WeakSet()
 _sites: dict[str, Iterator[int]] = {}
 _mirrors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by registry
 
@@ -37,7 +54,7 @@ Report = Callable[[str, str], None]
 
 
 def current() -> Sharing | None:
-    """This process' part in its family; ``None`` before the first metric is registered, and where processes cannot meet."""
+    """This process' part in its family; ``None`` while nothing needed one."""
     return _current.get("it")
 
 
@@ -51,12 +68,12 @@ def enrol(registry: CollectorRegistry, collector: Any) -> None:
     """A metric was registered: let other processes see it, now or once there are any."""
     if definition_of(collector) is None or not is_plain(collector):
         return
-    sharing = current() or _begin()
-    if sharing is None:
-        return
-    sharing.enrol(registry, collector)
-    if not sharing.in_company and not ancestry.is_first(sharing.name):
-        sharing.join()
+    _registries.add(registry)
+    sharing = current()
+    if sharing is not None:
+        sharing.enrol(registry, collector)
+    elif _begin() and not ancestry.is_first(_family["it"]):
+        _meet().join()
 
 
 def withdraw(collector: Any) -> None:
@@ -89,18 +106,38 @@ def note(series: Any) -> None:
         sharing.note(series, series)
 
 
-def _begin() -> Sharing | None:
-    if not family.CAN_MEET or not hasattr(os, "fork"):
-        return None
-    from measurand.metrics.sharing import Sharing  # noqa: PLC0415 - imports that a program without metrics does not need
+def _begin() -> bool:
+    """Be ready for company; false where there can be none."""
+    if os.name != "posix":
+        return False
+    if not _family:
+        name = ancestry.family()
+        if _family.setdefault("it", name) is name:
+            os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+            atexit.register(leave)
+    return True
 
-    mine = Sharing(ancestry.family())
+
+def _meet() -> Sharing:
+    """This process' part, from now on."""
+    from measurand.metrics.sharing import Sharing  # noqa: PLC0415 - imports what a process that is alone does not need
+
+    mine = Sharing(_family["it"], _directory[0] if _directory else None, _registries)
     sharing = _current.setdefault("it", mine)
     if sharing is mine:
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
-        atexit.register(leave)
         _leave_with_multiprocessing()
     return sharing
+
+
+def _company() -> Sharing | None:
+    """This process' part, if others are or were there; joins those that met without it."""
+    sharing = current()
+    if sharing is not None and sharing.in_company:
+        return sharing
+    if not _family or not ancestry.has_met(_family["it"], str(_directory[0]) if _directory else None):
+        return None
+    sharing = sharing or _meet()
+    return sharing if sharing.join() else None
 
 
 def use_directory(directory: Path | None) -> None:
@@ -109,12 +146,27 @@ def use_directory(directory: Path | None) -> None:
     Raises:
         RuntimeError: It has met already, elsewhere.
     """
-    sharing = current() or _begin()
-    if sharing is None or sharing.directory == directory:
-        return
-    if sharing.in_company:
+    sharing = current()
+    if sharing is not None and sharing.directory != directory and sharing.in_company:
         raise RuntimeError("the processes of this service have met already: name the directory before anything forks")
-    sharing.directory = directory
+    _directory[:] = [] if directory is None else [directory]
+    if sharing is not None:
+        sharing.directory = directory
+
+
+def lead() -> bool:
+    """Whether this process is the one of its service that does what only one shall do. To be asked before each turn.
+
+    True in a process that is alone. When the leader ends, however it ends, the next process that asks leads.
+    """
+    return not _begin() or (current() or _meet()).lead()
+
+
+def publish() -> None:
+    """Let the other processes see what this one's gauge callbacks say now. For a background thread, every few seconds."""
+    sharing = current()
+    if sharing is not None:
+        sharing.publish()
 
 
 def leave() -> None:
@@ -125,7 +177,7 @@ def leave() -> None:
 
 
 def _before_fork() -> None:
-    _current["it"].before_fork()
+    (current() or _meet()).before_fork()
 
 
 def _after_fork_in_parent() -> None:
@@ -165,8 +217,8 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
         slots: The snapshot; metrics that only others know are added at its end.
         report: Told of what is left out: whose, and why.
     """
-    sharing = current()
-    if sharing is None or not (sharing.in_company or (sharing.meets() and sharing.join())):
+    sharing = _company()
+    if sharing is None:
         return
     with sharing.others() as others:
         if others:
@@ -177,8 +229,8 @@ def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[lis
     """The families of these collectors with what other processes recorded; what a collector raises passes through."""
     from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415 - as below
 
-    sharing = current()
-    if sharing is None or not (sharing.in_company or (sharing.meets() and sharing.join())):
+    sharing = _company()
+    if sharing is None:
         yield from (registry.families(collector) for collector in collectors)
         return
     slots = [registry.families(collector) for collector in collectors]

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from measurand import core
-from measurand.core.family import Family, find
+from measurand.core.family import Family
 from measurand.core.lanes import Damaged, Metric, Reader
 from measurand.metrics.places import Key, Places, Shown, Token, start_alone, token_of
 
@@ -62,19 +62,21 @@ class Sharing:
     Args:
         name: The family's name.
         directory: Where the family meets, instead of the usual place.
+        registries: Those whose metrics are shown.
     """
 
-    def __init__(self, name: str, directory: Path | None = None) -> None:
+    def __init__(self, name: str, directory: Path | None, registries: WeakSet[CollectorRegistry]) -> None:
         self.name = name
         self.directory = directory
         self._forking = False
         self.reason = ""
         """Why others do not see what this process records, or an empty string."""
-        self._registries: WeakSet[CollectorRegistry] = WeakSet()
-        self._enrolled: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # definition: in how many registries it is
+        self._registries = registries
         self._begin()
 
     def _begin(self) -> None:
+        self._leads = False
+        self._user = os.geteuid()
         self._lock = threading.Lock()
         self._holder = 0
         self._family: Family | None = None
@@ -113,17 +115,11 @@ class Sharing:
         return self._places is not None
 
     def enrol(self, registry: CollectorRegistry, metric: MetricBase) -> None:
-        """Show a metric to the others, now or as soon as there are any."""
-        self._registries.add(registry)
-        self._enrolled[metric.definition] = self._enrolled.get(metric.definition, 0) + 1
+        """Show a metric to the others, if there are any."""
         if self._places is not None:
             with self._exclusive() as has:
                 if has and self._places is not None:
                     self._places.show(registry, metric)
-
-    def meets(self) -> bool:
-        """Whether the family has met without this process."""
-        return self._places is None and not self.reason and find(self.name, self.directory)
 
     def join(self) -> bool:
         """Let the others see this process' numbers; true if they do. Does nothing if they do already."""
@@ -148,11 +144,35 @@ class Sharing:
 
     def _enter(self, family: Family, how: str) -> None:
         self._family = family
+        self._user = os.geteuid()
+        if self._leads:
+            self._leads = family.lead()
         self._places = places = Places(family, self._settle_soon, self._say_damaged)
         for registry in self._all_registries():
             for collector in registry.collectors():
                 if hasattr(collector, "shared_as"):
                     places.show(registry, collector, how)
+
+    def _follow_user(self) -> None:
+        """Meet anew where the process has become another user, who cannot read what is in the first one's directory. The lock is held."""
+        if self._places is not None and os.geteuid() != self._user:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers = {}
+            self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
+
+    def lead(self) -> bool:
+        """Whether this process leads its family: it does if it is alone, or if nobody else does when it asks.
+
+        To be asked again before each turn of what only one process does: when the leader ends, the next one that asks leads.
+        """
+        with self._exclusive() as has:
+            if has and self._family is not None and self._places is not None:
+                with suppress(OSError):
+                    self._leads = self._family.lead()
+                return self._leads
+        self._leads = has
+        return has
 
     def _all_registries(self) -> list[CollectorRegistry]:
         while True:
@@ -169,6 +189,7 @@ class Sharing:
             return
         with self._exclusive(0) as has:
             if has and self._places is not None:
+                self._follow_user()
                 self._places.settle(shown, series)
         if not has:
             self._pending.append((shown, series))
@@ -204,13 +225,27 @@ class Sharing:
 
     def withdraw(self, metric: MetricBase) -> None:
         """Show a metric no longer, unless another registry still has it."""
-        registries = self._enrolled.get(metric.definition, 1) - 1
-        self._enrolled[metric.definition] = registries
-        if self._places is None or registries > 0:
+        if self._places is None or any(registry.find(metric.definition.name) is metric for registry in self._all_registries()):
             return
         with self._exclusive() as has:
             if has and self._places is not None:
                 self._places.forget(metric)
+
+    def publish(self) -> None:
+        """Let the others see what this process' gauge callbacks say now; until the next time they see what they said then.
+
+        Calls the callbacks in this thread, one after the other; what one raises leaves its last value.
+        """
+        for shown in list(self._places.shown.values()) if self._places is not None else ():
+            metric: Any = shown.metric()
+            if metric is None or shown.content["type"] != "gauge":
+                continue
+            every: list[Any] = core.children(metric) if metric.definition.labelnames else [metric]
+            for series in every:
+                callback = core.payload(series)
+                if callable(callback):
+                    with suppress(Exception):
+                        core.GaugeBase.set(series, float(callback()))
 
     # -- forks -------------------------------------------------------------------------------------------------------------
 
@@ -262,12 +297,17 @@ class Sharing:
         with self._exclusive() as has:
             found: dict[Token, list[Other]] = {}
             if has and self._family is not None and self._places is not None:
+                self._follow_user()
                 self._settle_pending()
                 for token, metric in self._places.unclaimed.items():
                     if metric.series:
                         found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
-                with suppress(OSError):
+                try:
                     self._read_lanes(self._family, found)
+                except OSError as reason:
+                    if not self.reason:
+                        self.reason = f"{type(reason).__name__}: {reason}"
+                        log.warning("what the other processes of this service have recorded cannot be read (%s). Said once.", reason)
             yield found
 
     def shown_as(self, definition: Any) -> Shown | None:
