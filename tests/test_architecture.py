@@ -39,6 +39,7 @@ NO_SOURCE = {
     "tests/test_architecture.py": "the rules of the whole project",
     "tests/test_packaging.py": "what is published",
     "tests/test_documentation.py": "the examples of the pages",
+    "tests/integrations/test_oldest.py": "the integrations' suites once more, on the oldest frameworks",
     "tests/core/native/test_steps.py": "both cores beside a model, step by step",
     "tests/core/native/test_twins.py": "the faces of both cores",
 }

@@ -62,9 +62,6 @@ PASS_SECONDS = Histogram("observer_pass_duration_seconds", "Time of a pass over 
 PASSES = Counter("observer_passes_total", "Passes over the log", ["outcome"], label_values={"outcome": ["done", "failed"]})
 VERIFIED = Counter("observer_events_verified_total", "Events whose digests were computed again")
 
-VERIFIED_AGAIN = 500
-"""How many old events a pass looks at once more."""
-
 
 class Observer:
     """Judges one store. Its methods are for one thread at a time; they block.
@@ -73,14 +70,22 @@ class Observer:
         store: What to read.
         constitution: What to hold it against.
         note: A file that remembers the end of the chain between two lives of the observer; ``None`` for no memory.
+        again: How many old events a pass verifies once more.
         now: The time, in seconds since the epoch.
     """
 
     def __init__(
-        self, store: EventStore, constitution: Constitution, *, note: Path | None = None, now: Callable[[], float] = time.time
+        self,
+        store: EventStore,
+        constitution: Constitution,
+        *,
+        note: Path | None = None,
+        again: int = 500,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.record = Record(constitution)
         self._store = store
+        self._at_once = again
         self._now = now
         self._note = note
         self._remembered = _read(note)
@@ -160,14 +165,14 @@ class Observer:
 
     def _look_again(self) -> list[Breach]:
         """A piece of what was verified before; the next pass takes the next piece."""
-        piece = self._store.read(after=self._again.sequence, limit=VERIFIED_AGAIN)
+        piece = self._store.read(after=self._again.sequence, limit=self._at_once)
         found: list[Breach] = []
         for event in piece:
             if not event.follows(self._again):
                 found += self._fault(event.sequence)
             self._again = event.head
         VERIFIED.inc(len(piece))
-        if len(piece) < VERIFIED_AGAIN:
+        if len(piece) < self._at_once:
             self._again = Head()
         return found
 

@@ -1,4 +1,4 @@
-"""How the demo and the traffic end."""
+"""How the traffic ends."""
 
 from __future__ import annotations
 

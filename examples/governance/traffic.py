@@ -72,18 +72,19 @@ class Traffic:
         self._failures = 0
 
     def run(self, *, duration: float | None = None, stop: threading.Event | None = None) -> None:
-        """Work until ``stop`` is set or ``duration`` seconds are over.
+        """Do everything once, then go on by habit for ``duration`` seconds, or until ``stop`` is set.
 
         Raises:
             UnreachableError: The api never answered, or stopped answering.
         """
         self._stop = stop or self._stop
         self._due = time.monotonic()
-        self._end = self._due + duration if duration is not None else float("inf")
+        self._end = float("inf")
         actions, weights = zip(*self._habits(), strict=True)
         try:
-            for action in actions:  # everything once, then by habit
+            for action in actions:
                 action()
+            self._end = time.monotonic() + duration if duration is not None else self._end
             while self._wait():
                 self._random.choices(actions, weights)[0]()
         except _Over:

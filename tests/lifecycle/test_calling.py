@@ -65,6 +65,32 @@ def test_an_attached_loop_that_does_not_run_is_not_used(loops) -> None:
     assert seen == [(LOOP,)] * 2
 
 
+def test_a_coroutine_waits_for_the_loop_that_is_expected(loops) -> None:
+    loops.expect(600)
+    caller = threading.Thread(target=lambda: Call(coroutine).run(loops), daemon=True)
+    caller.start()
+    loop = asyncio.new_event_loop()
+    running = threading.Thread(target=loop.run_forever, name="application-loop", daemon=True)
+    running.start()
+    wait_until(loop.is_running)
+    assert seen == []
+    loops.attach(loop)
+    wait_until(lambda: seen == [("application-loop",)])
+    caller.join(30)
+    loop.call_soon_threadsafe(loop.stop)
+    running.join(30)
+    loop.close()
+    assert threads(LOOP) == []
+
+
+@pytest.mark.parametrize("give_up", [lambda loops: loops.attach(None), lambda loops: loops.expect(0.01)])
+def test_a_loop_of_our_own_serves_when_none_came_or_none_will_come(loops, give_up) -> None:
+    loops.expect(600)
+    give_up(loops)
+    Call(coroutine).run(loops)
+    assert seen == [(LOOP,)]
+
+
 @pytest.mark.parametrize("within", [None, threading.Lock])
 def test_what_it_raises_passes_through(loops, within) -> None:
     async def fail(*_: object) -> None:

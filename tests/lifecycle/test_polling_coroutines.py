@@ -84,7 +84,8 @@ def test_an_asynchronous_session_around_a_plain_function_is_a_failure_that_says_
     polling = make_polling()
     polling.register("dashboard", lambda session: None, within=Session().async_scope)
     polling.start()
-    wait_until(lambda: errors(readings, "dashboard") == 1)
+    wait_until(lambda: calls(readings, "dashboard") == 1)
+    assert errors(readings, "dashboard") == 1
     assert "has to be a coroutine function" in caplog.text
 
 

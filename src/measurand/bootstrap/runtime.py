@@ -49,7 +49,7 @@ __all__ = ["Runtime", "current", "register_for_polling", "start"]
 LOG = logging.getLogger("measurand")
 
 WAIT_FOR_LOOP = 30.0
-"""Seconds that asynchronous checks wait for the application's event loop, in which the connections they use belong."""
+"""Seconds that asynchronous checks and callbacks wait for the application's event loop, in which the connections they use belong."""
 
 Checkable = Check | Callable[[], Any]
 
@@ -131,9 +131,8 @@ class Runtime:
         if self._undo is None:  # stopped before, and served again, as test clients do
             _process.enter(self)
         self._served_in = os.getpid()
-        if loop is not None:
-            self.health.attach(loop)
-            self.polling.attach(loop)
+        self.health.attach(loop)
+        self.polling.attach(loop)
         hook_sigterm(self.lifecycle)
         self.lifecycle.started()
 
@@ -197,7 +196,7 @@ class Runtime:
                 undo.callback(self._server.stop)
             undo.callback(leave_out(self.pages.paths))
             self.health.start(wait_for_loop=WAIT_FOR_LOOP)
-            self.polling.start()
+            self.polling.start(wait_for_loop=WAIT_FOR_LOOP)
             undo.callback(run_at_exit(self._stop_at_exit))
             self._begun_in = os.getpid()
             self._undo = undo.pop_all()

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
+from measurand import clock
 from measurand.errors import ConfigurationError
 from measurand.lifecycle.background import BackgroundThread, renew_after_fork
 
@@ -35,17 +36,32 @@ class Loops:
 
     def __init__(self, name: str) -> None:
         self._attached: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._is_settled = threading.Event()  # nobody waits for an attachment, or no longer
+        self._is_settled.set()
+        self._patience_ends = 0.0
         self._own: asyncio.AbstractEventLoop | None = None
         self._is_there = threading.Event()
         self._thread = BackgroundThread(name, self._run)
         renew_after_fork(self)
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Use the application's loop from now on, as long as it runs, in this process."""
-        self._attached = os.getpid(), loop
+    def expect(self, seconds: float) -> None:
+        """Expect :meth:`attach` within ``seconds`` from now, and use no loop of our own before.
+
+        What a coroutine opens, such as the connections of a pool, belongs to the loop in which it ran first.
+        """
+        if seconds > 0:
+            self._patience_ends = clock.system_monotonic() + seconds
+            self._is_settled.clear()
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Use the application's loop from now on, as long as it runs, in this process; ``None``: it has none."""
+        if loop is not None:
+            self._attached = os.getpid(), loop
+        self._is_settled.set()
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop to use now."""
+        """The loop to use now; waits for one that is expected."""
+        self._is_settled.wait(max(self._patience_ends - clock.system_monotonic(), 0.0))
         if self._attached is not None:
             process, loop = self._attached
             if process == os.getpid() and loop.is_running():
@@ -59,6 +75,7 @@ class Loops:
 
     def stop(self, timeout: float) -> bool:
         """Stop the loop of our own, if there is one, and return whether it has ended within ``timeout`` seconds."""
+        self._is_settled.set()
         own = self._own
         if own is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
@@ -68,6 +85,9 @@ class Loops:
     def renew(self) -> None:
         """In a new child process: its loop does not run here."""
         self._own, self._is_there = None, threading.Event()
+        was_settled, self._is_settled = self._is_settled.is_set(), threading.Event()
+        if was_settled:
+            self._is_settled.set()
 
     def _run(self, stop: threading.Event) -> None:
         import asyncio  # noqa: PLC0415 - for programs that have coroutines

@@ -158,15 +158,20 @@ class Polling:
             if self._is_started:
                 self._metrics.age.remove(name)
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Run coroutine functions in this event loop, as long as it runs; where there is none they run in a loop of their own."""
         self._loops.attach(loop)
 
-    def start(self) -> None:
-        """Begin to call what is registered, unless that has begun already."""
+    def start(self, *, wait_for_loop: float = 0.0) -> None:
+        """Begin to call what is registered, unless that has begun already.
+
+        Args:
+            wait_for_loop: Seconds to wait for :meth:`attach` before coroutine functions run in a loop of their own.
+        """
         with self._lock:
             if not self._is_started:
                 self._is_started = True
+                self._loops.expect(wait_for_loop)
                 for poller in self._pollers.values():
                     self._begin(poller)
         self._thread.start()

@@ -181,7 +181,8 @@ class Platform(Fleet):
     def value(self, name: str, metric: str, path: str | None = None, **labels: str) -> float:
         """The sum over all series of a page that match."""
         path = path or (GOVERNANCE_PATH if metric.startswith("governance_") else METRICS_PATH)
-        series = [value for family in self.families(name, path).values() for value in family.values if value[0] == metric]
+        families = self.families(name, f"{path}?name[]={metric}")
+        series = [value for family in families.values() for value in family.values if value[0] == metric]
         return sum(value for _, own, value in series if labels.items() <= own.items())
 
     # -- doing -----------------------------------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ class Platform(Fleet):
         stop = threading.Event()
 
         def watch() -> None:
-            while not stop.wait(0.05):
+            while not stop.wait(0.2):
                 for name, statuses in seen.items():
                     statuses.append(self.get(name, path).status)
 

@@ -63,7 +63,7 @@ def test_it_shows_four_services_under_traffic_and_a_signal_ends_it(tmp_path: Pat
 
 
 def test_ctrl_c_before_anything_is_up_ends_it_too(tmp_path: Path):
-    with Command("examples.governance.demo", folder=tmp_path) as command:
+    with Command("examples.governance.demo", "--no-prometheus", folder=tmp_path) as command:
         command.comes_to(lambda: list(command.temporary.glob("*/api.log")), "starting a service")
         assert command.interrupt(signal.SIGINT) == 0
         assert_all_gone(command)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.governance.constitution import Kind
@@ -35,6 +35,7 @@ def test_the_first_event_follows_genesis_and_each_its_predecessor():
     assert (first.sequence, first.previous, second.sequence, second.previous) == (1, GENESIS, 2, first.digest)
 
 
+@settings(max_examples=50)
 @given(st.lists(acts, min_size=1, max_size=6), st.data())
 def test_a_chain_holds_until_anything_in_it_is_changed(some: list[Act], data: st.DataObject):
     events = chain(*some)
@@ -51,6 +52,7 @@ def test_a_chain_holds_until_anything_in_it_is_changed(some: list[Act], data: st
     assert not holds([*events[:place], changed, *events[place + 1 :]])
 
 
+@settings(max_examples=25)
 @given(st.lists(acts, min_size=2, max_size=6), st.data())
 def test_removing_swapping_and_repeating_events_break_it(some: list[Act], data: st.DataObject):
     events = chain(*some)

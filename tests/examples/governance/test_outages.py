@@ -129,7 +129,14 @@ def test_without_redis_nobody_is_ready_all_are_alive_reading_works_and_nothing_i
     assert connections[1] <= connections[0] + 4, connections
 
 
-def test_a_redis_that_hangs_is_noticed_and_holds_no_probe_up(platform: Platform, redis: Redis):
+def test_a_database_or_a_redis_that_hangs_is_noticed_and_holds_no_probe_up(platform: Platform, postgres: Postgres, redis: Redis):
+    postgres.pause()
+    try:
+        assert_readiness_follows(platform, WITH_A_STORE, "database", healthy=False)
+        assert {platform.get(name, "/v1/health").status for name in SERVICES} == {200}
+    finally:
+        postgres.resume()
+    assert_readiness_follows(platform, WITH_A_STORE, "database", healthy=True)
     redis.pause()
     try:
         assert_readiness_follows(platform, ("api",), "redis", healthy=False)
@@ -137,7 +144,7 @@ def test_a_redis_that_hangs_is_noticed_and_holds_no_probe_up(platform: Platform,
     finally:
         redis.resume()
     assert_readiness_follows(platform, SERVICES, "redis", healthy=True)
-    until(lambda: platform.proposes().status == 201, lambda: "the queue does not work")
+    until(lambda: platform.proposes().status == 201, lambda: "nothing is recorded")
 
 
 def together(platform: Platform, people: int) -> None:

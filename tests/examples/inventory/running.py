@@ -106,11 +106,14 @@ class Command:
         """The address that it said first."""
         return self.said(r"(http://\S+/)")
 
-    def interrupt(self, number: signal.Signals) -> float:
-        """Send a signal and wait for the end; returns the seconds that took."""
+    def interrupt(self, number: signal.Signals, *, as_a_terminal: bool = False) -> float:
+        """Send a signal, to its children too as a terminal does, and wait for the end; returns the seconds that took."""
         begun = time.monotonic()
-        self._child.send_signal(number)
-        self.ended(30)
+        if as_a_terminal:
+            os.killpg(self._child.pid, number)
+        else:
+            self._child.send_signal(number)
+        self.ended(60)
         return time.monotonic() - begun
 
     def ended(self, timeout: float = 60) -> int:

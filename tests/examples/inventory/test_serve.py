@@ -15,7 +15,7 @@ import pytest
 
 from examples.inventory import serve
 from examples.inventory.settings import Settings
-from tests.examples.inventory.running import ROOT, SOON, Busy, Command, scrape
+from tests.examples.inventory.running import ROOT, SOON, Busy, Command, direct, scrape
 from tests.servers.process import until
 
 pytestmark = pytest.mark.once
@@ -114,11 +114,14 @@ def test_real_servers_old_and_new_count_what_the_service_counted_in_either_forma
             server.wait_for(f"increase({query}[5m]) > 0", timeout=30)
 
 
-def test_ctrl_c_ends_it_soon_and_without_a_word_of_trouble(served: Command):
-    assert served.interrupt(signal.SIGINT) < SOON
+@pytest.mark.parametrize("as_a_terminal", [True, False])
+def test_ctrl_c_ends_it_and_its_streams_soon_and_without_a_word_of_trouble(served: Command, as_a_terminal):
+    with direct.open(f"{served.url}api/events", timeout=30) as stream:
+        assert stream.readline()
+        assert served.interrupt(signal.SIGINT, as_a_terminal=as_a_terminal) < SOON
     assert served.ended() == 0
     assert "Traceback" not in served.err
-    assert not re.search(r"\b(ERROR|WARNING|CRITICAL)\b", served.err)
+    assert re.findall(r".*\b(?:ERROR|CRITICAL)\b.*", served.err) == []
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path, capsys):
