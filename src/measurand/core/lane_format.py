@@ -23,6 +23,7 @@ USED, SEQUENCE, WRITER = 4, 5, 6
 """Numbers of 64-bit words: bytes of the index in use; odd while cells are exchanged; the writer's process id."""
 START = 64
 METRIC, SERIES, NOTE = 1, 2, 3
+DECODER = json.JSONDecoder()
 LARGEST = 1 << 32
 """Bytes of the largest lane that is believed."""
 
@@ -110,7 +111,7 @@ def decoded(index: bytes) -> Iterator[tuple[int, Any, int]]:
         if zlib.crc32(index[at + 8 : at + length]) != checksum:
             raise Damaged("a record's checksum is wrong")
         try:
-            content = json.loads(index[at + RECORD.size : at + RECORD.size + size])
+            content, _ = DECODER.raw_decode(index[at + RECORD.size : at + RECORD.size + size].decode())
         except ValueError:
             raise Damaged("a record is not JSON") from None
         yield kind, content, length

@@ -14,7 +14,6 @@ The format stands in ``lane_format``.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import struct
@@ -131,7 +130,7 @@ class Lane:
         return int(self._words[USED])
 
     def add_metric(self, content: dict[str, Any]) -> int:
-        """Describe a metric (``content["width"]``: cells per series); returns its number.
+        """Describe a metric (``content["width"]``: cells per series), in terms of JSON; returns its number.
 
         Raises:
             Full: There is no room.
@@ -184,7 +183,7 @@ class Lane:
         if used + len(record) > self._index:
             raise Full
         self._memory[START + used : START + used + len(record)] = record
-        self.contents.take(kind, json.loads(json.dumps(content)))
+        self.contents.take(kind, content)
         self._words[USED] = used + len(record)  # the record counts from here on
 
 
