@@ -78,10 +78,11 @@ class Sharing:
         self._leads = False
         self._user = os.geteuid()
         self._lock = threading.Lock()
-        self._holder = 0
+        self._inside: set[int] = set()  # the threads that have the lane or wait for it
         self._family: Family | None = None
         self._places: Places | None = None
         self._pending: list[tuple[Shown, Any]] = []
+        self._gone: list[tuple[MetricBase, set[Key]]] = []
         self._readers: dict[int, Reader] = {}
         self._quarantined: set[int] = set()
 
@@ -90,22 +91,30 @@ class Sharing:
     @contextmanager
     def _exclusive(self, patience: float = PATIENCE) -> Iterator[bool]:
         """Have the lane for oneself; yields whether one has it. A thread that has it already does not get it twice."""
-        lock = self._lock
-        has = self._holder != threading.get_ident() and (lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False))
-        if not has:
+        me, lock = threading.get_ident(), self._lock
+        if me in self._inside:  # a signal handler or a finaliser: what it interrupted has the lane, or is about to
             yield False
             return
-        self._holder = threading.get_ident()
+        self._inside.add(me)
         try:
-            yield True
-            self._settle_pending()
+            if not (lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False)):
+                yield False
+                return
+            try:
+                yield True
+                self._settle_pending()
+            finally:
+                lock.release()
         finally:
-            self._holder = 0
-            lock.release()
+            self._inside.discard(me)
 
     def _settle_pending(self) -> None:
-        while self._pending and self._places is not None:
-            self._places.settle(*self._pending.pop(0))
+        while self._places is not None and (self._pending or self._gone):
+            while self._pending:
+                self._places.settle(*self._pending.pop(0))
+            while self._gone:
+                metric, keys = self._gone.pop(0)
+                self._places.remove(metric, keys.difference(_keys(metric)))
 
     # -- company -----------------------------------------------------------------------------------------------------------
 
@@ -210,10 +219,16 @@ class Sharing:
         """While the block runs, series of a metric are removed or exchanged; to the others it is one step."""
         with self._exclusive() as has:
             places = self._places
-            if not has or places is None or self.shown_as(metric.definition) is None:
+            if places is None or self.shown_as(metric.definition) is None:
                 yield
                 return
             before = set(_keys(metric))
+            if not has:
+                try:
+                    yield
+                finally:
+                    self._gone.append((metric, before))
+                return
             lane = places.lane
             lane.begin_exchange()
             try:
@@ -252,7 +267,7 @@ class Sharing:
     def before_fork(self) -> None:
         """Join the family, and let no other thread have the lane during the fork."""
         self.join()
-        self._forking = self._holder != threading.get_ident() and self._lock.acquire(timeout=PATIENCE)
+        self._forking = threading.get_ident() not in self._inside and self._lock.acquire(timeout=PATIENCE)
 
     def after_fork_in_parent(self) -> None:
         """Let the lane go."""
