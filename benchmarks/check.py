@@ -19,10 +19,12 @@ from statistics import median
 from types import FunctionType
 from typing import Any
 
-from benchmarks import exposition, hotpath, threads
+from benchmarks import exposition, hotpath, http, threads
 from benchmarks.adapters import Code
 from benchmarks.adapters.measurand import Library as Ours
 from benchmarks.adapters.prometheus_client import Library as Theirs
+from benchmarks.adapters.prometheus_fastapi_instrumentator import Library as OnFastAPI
+from benchmarks.adapters.prometheus_flask_exporter import Library as OnFlask
 from benchmarks.memory import resident
 from benchmarks.timing import UNROLLED, measure, runner
 
@@ -42,6 +44,7 @@ RATIOS = {  # at least so many times as fast as prometheus_client: (C core, pure
     "timed_coroutine": (1.5, 0.7),
 }
 SCRAPE = (12.0, 3.0)
+REQUESTS = (("fastapi", 10, OnFastAPI, 4.0), ("fastapi", 200, OnFastAPI, 6.0), ("flask", 10, OnFlask, 1.5))
 EMPTY_CALLS = 4.0
 BLOCKS, KEPT = 20, 1 << 20  # what the interpreter itself may do meanwhile
 
@@ -141,6 +144,16 @@ def scrapes(column: int) -> Iterator[Verdict]:
     yield text, ratio >= SCRAPE[column]
 
 
+def requests() -> Iterator[Verdict]:
+    """Measuring a request adds so many times less than the peers add."""
+    for framework, routes, peer, bound in REQUESTS:
+        settings: dict[str, Any] = {"framework": framework, "routes": routes, "turns": 100, "requests": 10}
+        rounds = [(http.run(Ours(), **settings) or {}, http.run(peer(), **settings) or {}) for _ in range(3)]
+        ratio = median(theirs["ns"] / max(ours["ns"], 1.0) for ours, theirs in rounds)
+        text = f"a request of {framework} with {routes} routes is measured at 1/{ratio:.1f} of what {peer.title} adds, at most 1/{bound:g}"
+        yield text, ratio >= bound
+
+
 def verdicts() -> Iterator[Verdict]:
     """Every check of the core that this process runs on."""
     if os.environ.get("MEASURAND_PURE") == "1":
@@ -156,6 +169,7 @@ def verdicts() -> Iterator[Verdict]:
     yield from empty_calls()
     yield from ratios(0)
     yield from scrapes(0)
+    yield from requests()
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from statistics import quantiles
 from time import thread_time
 from typing import Any
+from wsgiref.util import FileWrapper
 
 from benchmarks.adapters import Adapter
 
@@ -129,6 +130,7 @@ def asked_by_wsgi(app: Any, path: str) -> Callable[[int], float]:
                 "wsgi.multithread": True,
                 "wsgi.multiprocess": False,
                 "wsgi.run_once": False,
+                "wsgi.file_wrapper": FileWrapper,  # as gunicorn, uWSGI and most others have one
             }
             body = app(environ, start_response)
             for _ in body:

@@ -14,7 +14,8 @@ class Library(Adapter):
     groups = ("http",)
 
     def fastapi(self, app: Any) -> Any:
-        from prometheus_fastapi_instrumentator import Instrumentator  # noqa: PLC0415 - imported when it is measured
+        from prometheus_client import CollectorRegistry  # noqa: PLC0415 - imported when it is measured
+        from prometheus_fastapi_instrumentator import Instrumentator  # noqa: PLC0415
 
-        Instrumentator().instrument(app)
+        Instrumentator(registry=CollectorRegistry()).instrument(app)
         return app

@@ -14,7 +14,8 @@ class Library(Adapter):
     groups = ("http",)
 
     def flask(self, app: Any) -> Any:
-        from prometheus_flask_exporter import PrometheusMetrics  # noqa: PLC0415 - imported when it is measured
+        from prometheus_client import CollectorRegistry  # noqa: PLC0415 - imported when it is measured
+        from prometheus_flask_exporter import PrometheusMetrics  # noqa: PLC0415
 
-        PrometheusMetrics(app, group_by="url_rule")
+        PrometheusMetrics(app, group_by="url_rule", registry=CollectorRegistry())
         return app

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from measurand.integrations.wsgi_rare import Rare, number
+from measurand.integrations.wsgi_rare import Rare, SizedBody, number
 
 pytestmark = pytest.mark.once
 
@@ -65,3 +67,20 @@ def test_a_server_that_reads_less_than_it_was_asked_for_and_goes_on_has_its_clie
 @pytest.mark.parametrize(("text", "value"), [("200", 200), ("12 ", 12), ("", -1), (None, -1), ("2x0", -1), ("²", -1), ("9" * 5000, -1)])
 def test_what_is_no_number_is_less_than_zero(text: str | None, value: int) -> None:
     assert number(text) == value
+
+
+def test_a_body_with_a_length_has_it_and_is_closed() -> None:
+    class Watched:
+        closed = 0
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"one", b"two"])
+
+        def close(self) -> None:
+            self.closed += 1
+
+    watched = Watched()
+    body = SizedBody(watched, (b"one", b"two"))
+    assert (len(body), list(body), watched.closed) == (2, [b"one", b"two"], 0)
+    body.close()
+    assert watched.closed == 1

@@ -34,6 +34,9 @@ LOG = logging.getLogger("measurand.http")
 NO_BODY = frozenset({"", "0"})
 """What servers say of a request without a body as its CONTENT_LENGTH, if they say anything."""
 
+MOST_KINDS = 50
+"""How many kinds of iterables are remembered."""
+
 NESTED = 8
 """How deep applications within applications are searched for mounts."""
 
@@ -82,6 +85,7 @@ class Middleware:
         self.app = app
         self._endpoint_of = endpoint_of or url_rule
         self._mounts: set[str] = set()
+        self._plain: set[type] = set()  # kinds of iterables that a server with a file wrapper has no special way with
         self._has_failed = False
         self.serve(service)
         _renew_after_forks(self)
@@ -99,7 +103,7 @@ class Middleware:
         self._firsts = count()
         self._is_new = True
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Any:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Any:  # noqa: PLR0912 - on the way of every request
         """See PEP 3333."""
         exchange = page = None
         try:
@@ -136,7 +140,14 @@ class Middleware:
         except BaseException as error:
             exchange.failed(error)
             raise
-        return exchange.body(returned)
+        kind = type(returned)
+        if kind in self._plain and "wsgi.file_wrapper" in environ:
+            exchange.content, exchange.at_close = returned, returned.close
+            return exchange
+        given = exchange.wrap(returned)
+        if given is exchange and hasattr(kind, "close") and len(self._plain) < MOST_KINDS:
+            self._plain.add(kind)
+        return given
 
     def _announce(self) -> None:
         """Say that the server is up; at the first request, since who loads the application may only fork those that serve it."""

@@ -23,7 +23,7 @@ from typing import Any
 from measurand import clock
 from measurand.catalog.http import UNMATCHED, HttpMetrics, exception_name
 from measurand.integrations.wsgi_input import WatchedInput
-from measurand.integrations.wsgi_rare import Rare, number
+from measurand.integrations.wsgi_rare import Rare, SizedBody, number
 
 __all__ = [
     "FAILURE",
@@ -81,6 +81,10 @@ class Measuring:
 class Exchange:
     """A request under way, which the metrics have been told of.
 
+    Attributes:
+        content: What the application has returned, to be iterated over.
+        at_close: Its ``close``, if it has one.
+
     Args:
         measuring: What is common to the requests of one middleware.
         environ: The request's environment.
@@ -91,8 +95,6 @@ class Exchange:
     """
 
     __slots__ = (
-        "_body",
-        "_close",
         "_ended",
         "_endpoint",
         "_environ",
@@ -107,6 +109,8 @@ class Exchange:
         "_started",
         "_status",
         "_write",
+        "at_close",
+        "content",
     )
 
     def __init__(
@@ -190,14 +194,14 @@ class Exchange:
         self._end()
         self._settle()
 
-    def body(self, returned: Any) -> Any:
+    def wrap(self, returned: Any) -> Any:
         """The iterable for the server, in place of the one that the application returned."""
         try:
             if returned is None or type(returned) is bytes:
                 self._return(returned)
                 return returned
-            self._body = returned
-            self._close: Callable[[], object] | None = getattr(returned, "close", None)
+            self.content = returned
+            self.at_close: Callable[[], object] | None = getattr(returned, "close", None)
             wrapper = self._environ.get("wsgi.file_wrapper")
             if wrapper is None:
                 if getattr(self._start_response, "__module__", None) == TESTS_CLIENT:
@@ -205,7 +209,7 @@ class Exchange:
             elif isinstance(returned, wrapper) if isinstance(wrapper, type) else hasattr(returned, "read"):
                 self._watch_file(returned)  # uWSGI's wrapper is a function that returns the file itself
                 return returned
-            return _SizedBody(self, returned) if hasattr(returned, "__len__") else self
+            return SizedBody(self, returned) if hasattr(returned, "__len__") else self
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self._measuring.report(failure)
             return returned
@@ -215,7 +219,7 @@ class Exchange:
     def __iter__(self) -> Iterator[bytes]:
         sent = self._sent if self._sent > 0 else 0
         try:
-            for chunk in self._body:
+            for chunk in self.content:
                 if isinstance(chunk, bytes):  # to anything else the server will object
                     self._sent = sent = sent + len(chunk)
                     if self._rare is not None:
@@ -231,7 +235,7 @@ class Exchange:
             self._ended = clock.monotonic()
         except Exception as failure:  # noqa: BLE001 - ours must not become the server's
             self._measuring.report(failure)
-        if self._close is None or (self._rare is not None and self._rare.is_for_tests):
+        if self.at_close is None or (self._rare is not None and self._rare.is_for_tests):
             self._settle()
 
     def close(self) -> None:
@@ -239,10 +243,20 @@ class Exchange:
         if self._ended is None:
             self._stop(sys.exc_info()[1])
         try:
-            if self._close is not None:
-                self._close()
+            close = self.at_close
+            if close is not None:
+                close()
         finally:
-            self._settle()
+            endpoint, status = self._endpoint, self._status
+            if self._rare is not None or endpoint is None or status >= "5" or self._is_settled:
+                self._settle()
+            else:  # as most requests do, it ends with a response that says everything
+                self._is_settled = True
+                try:
+                    self._measuring.http.finish(self._method, endpoint, int(status[:3]), self._ended - self._started)
+                except Exception as failure:  # noqa: BLE001 - ours must not become the server's
+                    self._measuring.report(failure)
+                self._environ.pop(KEY, None)
 
     def __del__(self) -> None:
         if not self._is_settled:  # whoever asked has let go of a body without closing it
@@ -329,21 +343,17 @@ class Exchange:
     # -- what is recorded ------------------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Record the request, once."""
+        """Record the request, once, however it ended."""
         if self._is_settled:
             return
         self._is_settled = True
+        rare = self._rarely()
         try:
-            endpoint, status, ended = self._endpoint, self._status, self._ended
-            if self._rare is None and endpoint is not None and "1" <= status < "5" and ended is not None:
-                self._measuring.http.finish(self._method, endpoint, int(status[:3]), ended - self._started)
-            else:
-                self._record(self._rarely(), clock.monotonic() if ended is None else ended)
+            self._record(rare, clock.monotonic() if self._ended is None else self._ended)
         except Exception as failure:  # noqa: BLE001 - ours must not become the server's
             self._measuring.report(failure)
         self._environ.pop(KEY, None)  # nothing that refers to this exchange shall have to wait for the garbage collector
-        if self._rare is not None:
-            self._rare.raised = None
+        rare.raised = None
 
     def _record(self, rare: Rare, ended: float) -> None:
         if self._endpoint is None:
@@ -373,23 +383,3 @@ class Exchange:
 def _template(environ: Environ) -> str | None:
     endpoint: str | None = environ.get(TEMPLATE)
     return endpoint
-
-
-class _SizedBody:
-    """The body where the application's has a length: some servers make a Content-Length of that."""
-
-    __slots__ = ("_body", "_exchange")
-
-    def __init__(self, exchange: Exchange, body: Any) -> None:
-        self._exchange = exchange
-        self._body = body
-
-    def __len__(self) -> int:
-        return len(self._body)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._exchange)
-
-    def close(self) -> None:
-        """See PEP 3333."""
-        self._exchange.close()

@@ -1,13 +1,13 @@
-"""What is to be known of the few WSGI requests that do not simply end with a response, and what is recorded of them."""
+"""What is to be known of the few WSGI requests that do not simply stream a response, and what is recorded of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from measurand.catalog.http import CANCELLED, INCOMPLETE, exception_name
 
-__all__ = ["CLIENT_GONE", "Rare", "number"]
+__all__ = ["CLIENT_GONE", "Rare", "SizedBody", "number"]
 
 CLIENT_GONE = 499
 """The status of a request whose client went away before there was a response."""
@@ -78,6 +78,31 @@ class Rare:
         if status < 0:
             return 500, INCOMPLETE
         return status, failure if status >= 500 else None
+
+
+class SizedBody:
+    """A body whose application has given it a length: some servers make a Content-Length of that.
+
+    Args:
+        watched: What to iterate over, and to close.
+        returned: What has the length.
+    """
+
+    __slots__ = ("_returned", "_watched")
+
+    def __init__(self, watched: Any, returned: Sized) -> None:
+        self._watched = watched
+        self._returned = returned
+
+    def __len__(self) -> int:
+        return len(self._returned)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._watched)
+
+    def close(self) -> None:
+        """See PEP 3333."""
+        self._watched.close()
 
 
 def number(text: Any) -> int:
