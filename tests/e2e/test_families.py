@@ -26,7 +26,7 @@ from pathlib import Path
 from measurand import Counter, Gauge, Histogram, REGISTRY, generate_latest
 from measurand.metrics import shared
 
-shared.use_directory(Path(__file__).with_name("families"))
+shared.begin(Path(__file__).with_name("families"))
 HITS, SECONDS, BUSY = Counter("hits", "d", ["path"]), Histogram("seconds", "d"), Gauge("busy", "d")
 journal = os.open(Path(__file__).with_name("journal"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

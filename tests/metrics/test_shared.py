@@ -50,7 +50,7 @@ def shown(*names):
     return {line for line in generate_latest().decode().splitlines() if line.startswith(names or ("a", "b", "c")) }
 
 def use(place):
-    shared.use_directory(Path(place))
+    shared.begin(Path(place))
 """
 
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_shared_is_said_once_and_the_application_goes_on(program)
         logging.getLogger("measurand").addFilter(lambda record: records.append(record.getMessage()) or False)
         C = Counter("a", "d", ["k"])
         C.labels("x").inc()
-        shared.use_directory(Path("/proc/nowhere"))
+        shared.begin(Path("/proc/nowhere"))
         def body():
             C.labels("x").inc(); C.labels("y").inc()
             assert value("a_total", k="x") == 2
@@ -246,6 +246,8 @@ def test_a_spawned_child_and_its_parent_find_each_other(tmp_path: Path) -> None:
         textwrap.dedent("""
         import multiprocessing, os
         from measurand import Counter, REGISTRY
+        from measurand.metrics import shared
+        shared.begin()
         C = Counter("a", "d")
         def work(number):
             C.inc(number)
@@ -330,7 +332,7 @@ def test_what_callbacks_said_last_is_shown_by_others(program) -> None:  # type: 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
 def test_workers_that_become_another_user_meet_again() -> None:
     code = """
-        shared.use_directory(None)
+        shared.begin(None)
         C = Counter("a", "d", ["k"])
         C.labels("master").inc()
         def body():
@@ -349,3 +351,42 @@ def test_workers_that_become_another_user_meet_again() -> None:
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) >= 2.0, ran.stderr
     assert "Error" not in ran.stderr, ran.stderr
+
+
+def test_series_made_in_threads_and_signal_handlers_are_all_seen_by_others_while_the_lane_grows(program) -> None:  # type: ignore[no-untyped-def]
+    program("""
+        import signal
+        sys.setswitchinterval(1e-4)
+        C, G, made = Counter("a", "d", ["k"], max_series=None), Gauge("b", "d", ["k"]), []
+        ready, go, said = os.pipe(), os.pipe(), os.pipe()
+        reader = os.fork()
+        if reader == 0:
+            for round in range(2):
+                os.read(go[0], 1)
+                total = sum(float(line.split()[-1]) for line in shown("a_total"))
+                os.write(said[1], f"{total:.0f} {len(shown('a_total'))}\\n".encode())
+            os._exit(0)
+        def handle(*_):
+            number = len(made); made.append(1)
+            C.labels(f"signal {number}").inc()
+            C.labels("signals").inc()
+            if number % 5 == 0: G.replace({number: 1})
+        def work(name):
+            for number in range(400):
+                C.labels(f"thread {name}: a long value that fills the index {number}").inc()
+                C.labels("threads").inc()
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+        for thread in threads: thread.start()
+        work("main")
+        for thread in threads: thread.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        generate_latest()
+        expected = 2 * (5 * 400 + len(made)), 5 * 400 + len(made) + 1 + (len(made) > 0)
+        for _ in range(2):
+            os.write(go[1], b"x")
+            assert os.read(said[0], 100).decode().split() == [str(number) for number in expected], expected
+        assert sum(float(line.split()[-1]) for line in shown("a_total")) == expected[0]
+        os.waitpid(reader, 0)
+    """)

@@ -28,6 +28,9 @@ __all__ = ["Key", "Places", "Shown", "Token", "start_alone", "token_of"]
 
 log = logging.getLogger("measurand")
 
+MOST_RECENT = 1024
+"""How many of the newest series are remembered, because they may not stand in their metric's table yet."""
+
 Key = tuple[str, ...]
 Token = tuple[str, str]
 """What a metric is known by among processes: its registry's identity and its name."""
@@ -71,7 +74,7 @@ class Places:
         self.reason = ""
         self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
         self._newcomer = newcomer
-        self._recent: deque[tuple[Shown, Any]] = deque(maxlen=64)
+        self._recent: deque[tuple[Shown, Any]] = deque(maxlen=MOST_RECENT)
         self.lane = self._take_lane(family, say_damaged)
 
     def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None]) -> Lane:
@@ -159,6 +162,17 @@ class Places:
                 self.reason = f"{type(reason).__name__}: {reason}"
                 log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
 
+    def settle_missed(self) -> None:
+        """Give places to series that have none: a thread may have been halted for long between making a series and showing it."""
+        for shown in list(self.shown.values()):
+            metric: Any = shown.metric()
+            if metric is not None and metric.definition.labelnames:
+                every = core.children(metric)
+                if len(every) > len(shown.places):
+                    for series in every:
+                        if core.key(series) not in shown.places:
+                            self.settle(shown, series)
+
     def _new_place(self, shown: Shown, key: Key) -> int:
         try:
             return self.lane.add_series(shown.number, key)
@@ -209,7 +223,7 @@ class Places:
             at = shown.places.pop(key, None) if shown is not None else None
             if at is not None:
                 self.lane.remove(at)
-            self._recent = deque((one for one in self._recent if one[0] is not shown or core.key(one[1]) != key), maxlen=64)
+            self._recent = deque((one for one in self._recent if one[0] is not shown or core.key(one[1]) != key), maxlen=MOST_RECENT)
 
     def forget(self, metric: MetricBase) -> None:
         """Show a metric no longer."""

@@ -1,7 +1,7 @@
-"""Where this process' metrics meet those of the other processes of its service, without anybody having to set it up.
+"""Where this process' metrics meet those of the other processes of its service.
 
-The first metric that is registered begins it: from then on a fork finds the family together (see ``sharing``), and a process that is itself
-a forked or spawned child joins at once. Importing begins nothing.
+:func:`begin` begins it: from then on a fork finds the family together (see ``sharing``), and a process that is itself a forked or spawned
+child joins at once. Until then every process keeps to itself.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from measurand.metrics.snapshot import Family
 
 __all__ = [
+    "begin",
     "combine",
     "combined",
     "current",
@@ -39,12 +40,11 @@ __all__ = [
     "note",
     "publish",
     "removing",
-    "use_directory",
     "withdraw",
 ]
 
 _current: dict[str, Sharing] = {}  # this process' part, once it needs one
-_family: dict[str, str] = {}  # its name, once a metric was registered
+_family: dict[str, str] = {}  # its name, once it has begun
 _directory: list[Path] = []  # where it meets, if not in the usual place
 _registries: WeakSet[CollectorRegistry] = WeakSet()
 _sites: dict[str, Iterator[int]] = {}
@@ -72,8 +72,6 @@ def enrol(registry: CollectorRegistry, collector: Any) -> None:
     sharing = current()
     if sharing is not None:
         sharing.enrol(registry, collector)
-    elif _begin() and not ancestry.is_first(_family["it"]):
-        _meet().join()
 
 
 def withdraw(collector: Any) -> None:
@@ -140,11 +138,16 @@ def _company() -> Sharing | None:
     return sharing if sharing.join() else None
 
 
-def use_directory(directory: Path | None) -> None:
-    """Let this process' family meet in another place than the usual one; to be called before there is company.
+def begin(directory: Path | None = None) -> None:
+    """Let other processes of the service see what this one records, and see what they do; now or once there are any.
+
+    To be called in each process, or in one before it forks; again, it does nothing. The metrics that are registered already take part.
+
+    Args:
+        directory: Where the processes meet, instead of the usual place.
 
     Raises:
-        RuntimeError: It has met already, elsewhere.
+        RuntimeError: They have met already, elsewhere.
     """
     sharing = current()
     if sharing is not None and sharing.directory != directory and sharing.in_company:
@@ -152,14 +155,16 @@ def use_directory(directory: Path | None) -> None:
     _directory[:] = [] if directory is None else [directory]
     if sharing is not None:
         sharing.directory = directory
+    elif _begin() and not ancestry.is_first(_family["it"]):
+        _meet().join()
 
 
 def lead() -> bool:
     """Whether this process is the one of its service that does what only one shall do. To be asked before each turn.
 
-    True in a process that is alone. When the leader ends, however it ends, the next process that asks leads.
+    True in a process that is alone, or where sharing has not begun. When the leader ends, however it ends, the next that asks leads.
     """
-    return not _begin() or (current() or _meet()).lead()
+    return not _family or (current() or _meet()).lead()
 
 
 def publish() -> None:

@@ -314,6 +314,7 @@ class Sharing:
             if has and self._family is not None and self._places is not None:
                 self._follow_user()
                 self._settle_pending()
+                self._places.settle_missed()
                 for token, metric in self._places.unclaimed.items():
                     if metric.series:
                         found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
