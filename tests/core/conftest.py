@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.core.kit import Kit
+from tests.core.kit import Kit, MovedKit
 
 MODULES = {"python": "measurand.core.pure", "c": "measurand.core._native"}
 NOT_BUILT = "the C core is not built: install a C compiler and the Python headers, then run `pip install -e .`"
@@ -46,10 +46,11 @@ def native() -> ModuleType:
     return twin("c")
 
 
-@pytest.fixture(scope="session")
-def make(core: ModuleType) -> Kit:
-    """Makes instruments of the twin."""
-    return Kit(core)
+@pytest.fixture(scope="session", params=[Kit, MovedKit], ids=["own", "moved"])
+def make(core: ModuleType, request: pytest.FixtureRequest) -> Kit:
+    """Makes instruments of the twin, with cells of their own, and once more with cells that were moved."""
+    kit: Kit = request.param(core)
+    return kit
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +71,19 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="measurand")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+MATTERS = ("test_series", "test_recording", "test_place", "test_contract_threads", "test_contract_reentry", "test_contract_interruption")
+"""The suites to which it matters where cells are."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """These suites choose the twin themselves: once is enough, whatever the package runs on."""
     here = Path(__file__).parent
+    idle = [
+        item for item in items if item.path.is_relative_to(here) and "moved" in item.keywords and not item.path.name.startswith(MATTERS)
+    ]
+    if idle:
+        config.hook.pytest_deselected(items=idle)
+        items[:] = [item for item in items if item not in idle]
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker("once")

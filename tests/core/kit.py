@@ -78,6 +78,23 @@ class Kit:
         return dict(rows)
 
 
+class MovedKit(Kit):
+    """The same, but all cells are moved into memory apart, as into a lane, before anything is recorded."""
+
+    def make(self, *args: Any, **spec: Any) -> Any:
+        instrument = super().make(*args, **spec)
+
+        def move(series: Any) -> None:
+            memory = memoryview(bytearray(8 * (self.core.spec(series).width + 2))).cast("d")
+            self.core.move(series, memory, 0, "keep")
+
+        if self.core.spec(instrument).labelnames:
+            self.core.watch(instrument, move)
+        elif self.core.spec(instrument).width:
+            move(instrument)
+        return instrument
+
+
 def exercise(module: str) -> None:
     """Use everything of a twin once; what a child process does to show that it can."""
     make = Kit(importlib.import_module(module))

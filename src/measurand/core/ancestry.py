@@ -9,12 +9,13 @@ ids are used again; the time of its start, in clock ticks since the machine's, m
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import sys
 from typing import NamedTuple
 
-__all__ = ["Process", "family", "process"]
+__all__ = ["Process", "family", "has_met", "is_first", "process"]
 
 PROC = "/proc"
+SHARED_MEMORY = "/dev/shm"
 OF_MULTIPROCESSING = (b"--multiprocessing-fork", b"multiprocessing.forkserver")
 """What the command lines of its children have, spawned ones and the server that forks the others."""
 
@@ -39,7 +40,7 @@ def process(pid: int, proc: str = PROC) -> Process | None:
     """The process with this id; ``None`` if there is none, or no ``/proc`` to ask."""
     try:
         # the name, in brackets, may hold anything; what follows its last bracket are numbers, the first of them field 3
-        rest = (Path(proc) / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+        rest = _content(proc, str(pid), "stat").rpartition(b")")[2].split()
         code, stack = int(rest[23]), int(rest[25])
         return Process(pid, int(rest[1]), int(rest[19]), (code, stack) if code > 1 and stack > 1 else None)
     except (OSError, ValueError, IndexError):
@@ -55,20 +56,45 @@ def family(pid: int | None = None, proc: str = PROC) -> str:
     """
     current = process(pid or os.getpid(), proc)
     if current is None:
-        import multiprocessing  # noqa: PLC0415 - importing it leaves a second name for the main module behind
-
-        parent = multiprocessing.parent_process() if pid is None else None
+        used = sys.modules.get("multiprocessing.process")  # a child of it has it loaded
+        parent = used.parent_process() if used is not None and pid is None else None
         return f"pid-{parent.pid if parent else pid or os.getpid()}"
     while (above := process(current.parent, proc)) is not None and _is_kin(current, above, proc):
         current = above
     return f"{_boot(proc)}-{current.pid}-{current.start}"
 
 
+def is_first(name: str) -> bool:
+    """Whether this process is the one that a family is named after."""
+    return name.split("-")[1] == str(os.getpid())
+
+
+def has_met(name: str, directory: str | None = None) -> bool:
+    """Whether the family of this name has met (see ``core.family``); costs a look at one or two files.
+
+    Args:
+        name: The family's.
+        directory: Where it meets, if not in the usual place.
+    """
+    if directory is None:
+        directory = f"{SHARED_MEMORY}/measurand-{os.geteuid()}"
+        if not os.path.isdir(SHARED_MEMORY):
+            import tempfile  # noqa: PLC0415 - dear, and not needed where there is shared memory
+
+            directory = f"{tempfile.gettempdir()}/measurand-{os.geteuid()}"
+    return os.path.exists(f"{directory}/{name}/locks")
+
+
+def _content(*path: str) -> bytes:
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
 def _is_kin(child: Process, parent: Process, proc: str) -> bool:
     if child.image is not None and child.image == parent.image:
         return True
     try:
-        command = (Path(proc) / str(child.pid) / "cmdline").read_bytes()
+        command = _content(proc, str(child.pid), "cmdline")
     except OSError:
         return False
     return any(sign in command for sign in OF_MULTIPROCESSING)
@@ -77,6 +103,6 @@ def _is_kin(child: Process, parent: Process, proc: str) -> bool:
 def _boot(proc: str) -> str:
     """What tells this run of the machine from its others."""
     try:
-        return (Path(proc) / "sys/kernel/random/boot_id").read_text().strip()[:8]
+        return _content(proc, "sys/kernel/random/boot_id").decode().strip()[:8]
     except OSError:
         return "boot"

@@ -19,6 +19,10 @@ histogram  one count per bucket (not cumulative, the last one is +Inf), then sum
 other      ``width`` cells that the layer above gives a meaning
 =========  =====================================================================
 
+**Shared memory.** ``move()`` puts the cells of a series elsewhere, for example into a file that other processes read. A gauge that was
+moved has two marks behind its cell: when it was last written to (monotonic seconds; noted only where the spec is ``stamped`` or expires)
+and how it has been written to since it was made, the sum of 1 for ``set`` and 2 for ``inc`` or ``dec``.
+
 **Threads.** Recording takes no lock, performs no I/O and allocates nothing that the garbage collector tracks, so it may be
 re-entered from signal handlers, ``gc`` callbacks and finalizers at any point; nothing is lost. With the interpreter lock an
 addition is a single step. :func:`freeze` copies one instrument in a single step as seen by other threads: a histogram's count is the sum
@@ -74,6 +78,7 @@ class Spec:
         max_series: How many label sets get a series of their own; ``None`` for no limit.
         expire_after: Seconds without a write after which a gauge's series is dropped; ``None`` for never.
         additive: Whether ``inc`` and ``dec`` are allowed (a gauge whose processes combine by the most recent value refuses them).
+        stamped: Whether a gauge in shared memory notes when it is set (its processes combine by the most recent value).
         adopt: Called with each new child before it becomes visible; ``None`` for nothing.
         said: Which warnings about this instrument have been given, so that each is given once.
     """
@@ -87,5 +92,6 @@ class Spec:
     max_series: int | None = DEFAULT_MAX_SERIES
     expire_after: float | None = None
     additive: bool = True
+    stamped: bool = False
     adopt: Callable[[Any], None] | None = field(default=None, compare=False)
     said: set[str] = field(default_factory=set, init=False, repr=False, compare=False)

@@ -25,11 +25,13 @@ __all__ = [
     "exemplar",
     "ignore_nan",
     "missing_labels",
+    "no_way_to_move",
     "overflowed",
     "partial_match",
     "real",
     "refuse_increment",
     "replacement",
+    "section",
     "unlabelled",
 ]
 
@@ -215,6 +217,28 @@ def exemplar(labels: Mapping[str, str], value: float) -> Exemplar:
     if length > EXEMPLAR_LIMIT:
         raise RecordingError(f"Exemplar labels have {length} UTF-8 characters, exceeding the limit of {EXEMPLAR_LIMIT}")
     return Exemplar({text(name): text(content) for name, content in labels.items()}, value, clock.wall())
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------------
+
+
+def section(memory: memoryview[float], offset: int, count: int) -> memoryview[float]:
+    """The ``count`` cells at ``offset`` in memory that cells may be moved to.
+
+    Raises:
+        TypeError: The memory is not a writable memoryview of doubles.
+        ValueError: It ends before the last cell.
+    """
+    if not isinstance(memory, memoryview) or memory.readonly or memory.format != "d" or memory.ndim != 1:
+        raise TypeError("cells move to a writable memoryview of doubles (format 'd')")
+    if not 0 <= offset <= len(memory) - count:
+        raise ValueError(f"{count} cells at {offset} do not fit into memory for {len(memory)}")
+    return memory[offset : offset + count]
+
+
+def no_way_to_move(how: object) -> NoReturn:
+    """``move()`` with an unknown ``how``."""
+    raise ValueError(f"cells move in the ways 'keep', 'add' and 'leave', not {how!r}")
 
 
 def adopt(series: Instrument, spec: Spec) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
 from measurand import core
-from measurand.metrics import foreign
+from measurand.metrics import foreign, shared
 from measurand.metrics.definition import definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.names import SUFFIXES, underscored
@@ -148,6 +148,7 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
     here = call_here or _call
     slots: list[list[Family]] = []
     jobs: list[_Job] = []
+    ours: dict[int, Any] = {}  # instruments, by slot
 
     names = registry.names if isinstance(registry, RestrictedRegistry) else None
     base = registry.registry if isinstance(registry, RestrictedRegistry) else registry
@@ -160,6 +161,7 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
                 jobs.append(_Job(len(slots) - 1, collector, label, partial(base.families, collector)))
                 continue
             slots[-1] = found = base.families(collector)
+            ours[len(slots) - 1] = collector
             for family in found:
                 if isinstance(family, CellFamily):
                     jobs += [_Job(len(slots) - 1, call, label, partial(_number, call), row) for row, call in family.frozen.payloads()]
@@ -173,6 +175,8 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
 
     permitted = base.permitted if isinstance(base, CollectorRegistry) else list
     _run(jobs, slots, state, timeout, here, permitted)
+    if isinstance(base, CollectorRegistry):
+        shared.combine(base, ours, slots, state.failures.add)
     families = _distinct([family for slot in slots for family in slot], state.failures)
     if names is not None:
         families = [wanted for family in families if (wanted := restricted(family, names)) is not None]

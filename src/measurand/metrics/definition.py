@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Definition", "Source", "calling_source", "definition_of", "is_plain"]
+__all__ = ["UNDECLARED", "Definition", "Source", "calling_source", "definition_of", "is_plain"]
+
+
+class _Undeclared(str):
+    """What a gauge's ``multiprocess_mode`` is where none is given: it reads as in ``prometheus_client``, and means that none was."""
+
+    __slots__ = ()
+
+
+UNDECLARED = _Undeclared("all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,12 @@ class Definition:
         if self.documentation != other.documentation and self.source.file != other.source.file:
             found.append(f"documentation {self.documentation!r} / {other.documentation!r}")
         return found
+
+    @property
+    def rule(self) -> str:
+        """How a gauge's values of several processes combine, see ``combining``; "auto" where none is declared."""
+        mode = self.options.get("multiprocess_mode", UNDECLARED)
+        return "auto" if isinstance(mode, _Undeclared) else str(mode)
 
     def series_names(self, suffixes: Mapping[str, tuple[str, ...]]) -> list[str]:
         """The series names that the metric owns."""

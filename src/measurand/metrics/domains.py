@@ -54,6 +54,9 @@ class Domain(CollectorRegistry):
         super().__init__(auto_describe, target_info, common_labels=common_labels)
         self.refuse(refuse_names, refuse_labels)
 
+    def _named(self) -> str:
+        return f"domain {self.name}"
+
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"
 

@@ -15,6 +15,7 @@ from measurand.metrics.domains import REGISTRY
 from measurand.metrics.families import Metric
 from measurand.metrics.names import build_full_name, validate_labelnames
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.removing import Removing
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import CellFamily, Family
 
@@ -55,7 +56,7 @@ class _Defining(type):
             return made
 
 
-class MetricBase(metaclass=_Defining):
+class MetricBase(Removing, metaclass=_Defining):
     """A metric: a module-level constant that the code around it records on.
 
     Defining the same metric again, in a reloaded module or an application factory, returns the one that exists; defining another one
@@ -171,6 +172,7 @@ class MetricBase(metaclass=_Defining):
             max_series=max_series,
             expire_after=expire_after,
             additive=additive,
+            stamped=self._kind == "gauge" and (definition.rule == "auto" or definition.rule.endswith("mostrecent")),
             adopt=None if self._is_ours else self._adopt,
         )
 
@@ -216,6 +218,22 @@ class MetricBase(metaclass=_Defining):
             return cast(Self, existing)
         asked = Definition(name=full_name, type=cls._type, documentation=documentation, labelnames=names)
         raise _conflict(getattr(existing, "definition", None), asked, ["type or labels"])
+
+    def shared_as(self) -> dict[str, Any]:
+        """What the other processes of the service have to know of the metric to show it and to combine it with theirs."""
+        definition = self.definition
+        width = core.spec(self).width  # type: ignore[arg-type]
+        return {
+            "type": definition.type,
+            "documentation": definition.documentation,
+            "labelnames": definition.labelnames,
+            "unit": definition.unit,
+            "bounds": definition.bounds,
+            "width": width + 2 if self._kind == "gauge" else width,
+            "rule": definition.rule,
+            "expire_after": core.spec(self).expire_after,  # type: ignore[arg-type]
+            "states": definition.options.get("states", ()),
+        }
 
     def describe(self) -> list[Metric]:
         """The family without samples."""

@@ -11,12 +11,15 @@ from measurand import core
 from measurand.core import DEFAULT_MAX_SERIES, CounterBase, GaugeBase, HistogramBase, SummaryBase
 from measurand.core.support import missing_labels, text
 from measurand.errors import DefinitionError, RecordingError
+from measurand.metrics import shared
+from measurand.metrics.definition import UNDECLARED
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instrument import LabelValues, MetricBase
 from measurand.metrics.legacy import HistogramPrivates, InstrumentPrivates, SummaryPrivates
 from measurand.metrics.names import underscored
 from measurand.metrics.quantile import quantile
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.removing import Replacing
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import Family, SampleFamily
 from measurand.metrics.tracking import ExceptionCounter, Exceptions, InprogressTracker
@@ -48,7 +51,7 @@ class Counter(InstrumentPrivates, MetricBase, CounterBase):
         return ExceptionCounter(self, exception)
 
 
-class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
+class Gauge(InstrumentPrivates, Replacing, MetricBase, GaugeBase):
     """A value that goes up and down.
 
     ::
@@ -60,7 +63,9 @@ class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
     Besides the arguments of every metric:
 
     Args:
-        multiprocess_mode: How the values of several processes combine, as in ``prometheus_client``.
+        multiprocess_mode: How the values of several processes combine: "sum" (over those that live), "max", "min", "mostrecent", "all" (one
+            series each), or one of these with "live" before it, see ``measurand.metrics.combining``. If none is given: the sum where the
+            gauge is moved by ``inc`` or ``dec``, else the value that was set last.
         expire_after: Seconds without a write after which a series is no longer exposed; it comes back with the next write. ``None`` for
             never.
     """
@@ -82,7 +87,7 @@ class Gauge(InstrumentPrivates, MetricBase, GaugeBase):
         unit: str = "",
         registry: CollectorRegistry | None = REGISTRY,
         _labelvalues: None = None,
-        multiprocess_mode: str = "all",
+        multiprocess_mode: str = UNDECLARED,
         *,
         expire_after: float | None = None,
         max_series: int | None = DEFAULT_MAX_SERIES,
@@ -272,6 +277,7 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         if empty:
             raise RecordingError(f"Label value cannot be None: {self.definition.name}.info() was given no value for {empty[0]!r}")
         core.set_payload(self, {text(name): _exposed(value) for name, value in val.items()})
+        shared.note(self)
 
     @property
     def _value(self) -> Any:

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from measurand.core import support
 from measurand.errors import DefinitionError, DuplicateTimeseries
-from measurand.metrics.definition import definition_of, is_plain
+from measurand.metrics import shared
+from measurand.metrics.definition import calling_source, definition_of, is_plain
 from measurand.metrics.families import Metric
 from measurand.metrics.legacy import RegistryPrivates
 from measurand.metrics.names import SUFFIXES, underscored, validate_labelnames
@@ -62,6 +63,8 @@ class CollectorRegistry(RegistryPrivates):
         *,
         common_labels: Mapping[str, str] | None = None,
     ) -> None:
+        self.identity = shared.identity(self._named())
+        """What the registry is known by in the other processes of the service."""
         self._auto_describe = auto_describe
         self._support_nameless = support_collectors_without_names
         self._names_of: dict[Any, list[str]] = {}
@@ -73,6 +76,10 @@ class CollectorRegistry(RegistryPrivates):
         self._common: dict[str, str] = {}
         self.set_target_info(target_info)
         self.set_common_labels(common_labels or {})
+
+    def _named(self) -> str:
+        """What tells this registry from others: by default, the line that makes it."""
+        return str(calling_source())
 
     @property
     def _exclusive(self) -> threading.RLock:
@@ -98,6 +105,7 @@ class CollectorRegistry(RegistryPrivates):
                 self._owner_of[name] = collector
             if self._support_nameless and not names:
                 self._nameless.append(collector)
+        shared.enrol(self, collector)
 
     def _admit(self, collector: Any, names: list[str]) -> None:
         """Raise if the collector must not be registered here."""
@@ -123,6 +131,7 @@ class CollectorRegistry(RegistryPrivates):
                     del self._owner_of[name]
             if collector in self._nameless:
                 self._nameless.remove(collector)
+        shared.withdraw(collector)
 
     def find(self, name: str) -> Any | None:
         """The collector that produces the series ``name``, or ``None``."""
@@ -138,8 +147,8 @@ class CollectorRegistry(RegistryPrivates):
         This is the slow, general way; exposition uses snapshots.
         """
         yield from map(_as_metric, self.target_families())
-        for collector in self.collectors():
-            yield from map(_as_metric, self.permitted(self.families(collector)))
+        for families in shared.combined(self, self.collectors()):
+            yield from map(_as_metric, self.permitted(families))
 
     def families(self, collector: Any) -> list[Family]:
         """One collector's families at this moment, with the common labels; a collector's exception passes through."""
@@ -273,8 +282,8 @@ class RestrictedRegistry:
         """Yield the families that have one of the names, with only these samples; a collector's exception passes through."""
         if "target_info" in self.names:
             yield from map(_as_metric, self.registry.target_families())
-        for collector in self.collectors():
-            for family in self.registry.permitted(self.registry.families(collector)):
+        for families in shared.combined(self.registry, self.collectors()):
+            for family in self.registry.permitted(families):
                 wanted = restricted(family.resolve() if isinstance(family, CellFamily) else family, self.names)
                 if wanted is not None:
                     yield _as_metric(wanted)

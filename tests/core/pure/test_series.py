@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from measurand.core.contract import Spec
+from measurand.core.contract import Exemplar, Spec
 from measurand.errors import LabelError
 from tests.core.kit import Kit
 
@@ -260,3 +260,16 @@ def test_clear_drops_every_series_and_a_metric_without_labels_keeps_its_own(make
     single.inc(2)
     single.clear()
     assert make.rows(single) == {(): (2.0,)}
+
+
+def test_exemplars_can_be_given(make: Kit) -> None:
+    counter = make.counter("a")
+    counter.labels("x").inc(1, {"trace": "1"})
+    given = {0: Exemplar({"trace": "2"}, 5.0)}
+    make.core.set_exemplars(counter.labels("x"), given)
+    given.clear()
+    assert make.core.exemplars(counter.labels("x")) == {0: Exemplar({"trace": "2"}, 5.0)}
+    counter.labels("x").inc(1, {"trace": "3"})
+    assert make.core.exemplars(counter.labels("x"))[0].labels == {"trace": "3"}
+    make.core.set_exemplars(counter.labels("x"), {})
+    assert make.core.exemplars(counter.labels("x")) == {}

@@ -65,13 +65,14 @@ struct Root {
     PyObject *instrument; /* the Series that was defined */
     PyObject *spec;
     PyObject *adopt;      /* spec.adopt, NULL for none */
+    PyObject *watcher;    /* called with each new child before it is visible, NULL for nobody */
     PyObject *record;     /* observe() or set() of the instrument's class while it is ours, for timers; NULL: it is not */
     PyObject *labelnames;
     Py_ssize_t labels;    /* how many label names */
     Py_ssize_t width;     /* cells per series */
     Py_ssize_t limit;     /* on series; PY_SSIZE_T_MAX for none */
     double expire_after;
-    bool expires, additive, buckets, warned;
+    bool expires, additive, stamped, marked, buckets, warned; /* marked: a gauge, whose shared cells have marks behind them */
     Py_ssize_t bounds;    /* how many, without padding */
     double *bound;        /* and BOUND_STEP times +Inf behind */
     uint64_t overflow_hash;
@@ -92,21 +93,37 @@ struct Root {
 
 struct Series {
     PyObject_HEAD
-    double *cells; /* `own`, or memory apart; NULL: a root with labels, or not defined */
+    double *cells; /* `own`, memory apart, or in `home`; NULL: a root with labels, or not defined */
     double own[2]; /* up to two cells, or one and TOUCHED: where the instrument expires, when the series was last written to */
     Root *root;
     PyObject *key; /* a child's label values; NULL for a root */
     Block *block;
     bool attached; /* stands in its root's table */
-    bool guarded;  /* writing takes more than writing: the gauge expires, or refuses to add */
+    uint8_t guarded; /* WAS_SET, WAS_ADDED: a gauge's set() or inc() takes more than writing */
+    uint8_t ways;    /* WAS_SET, WAS_ADDED: how a gauge has been written to */
     bool patched;  /* observe or set was assigned on the object itself */
     double created;
     PyObject *payload;   /* NULL for None */
     PyObject *exemplars; /* dict, or NULL */
+    PyObject *home;      /* whose memory the cells are in, if they were moved; NULL: our own */
 };
+
+/* What stands behind the cell of a gauge that was moved, see contract.py. */
+#define STAMP 1
+#define WAYS 2
+#define MARKS 2 /* how many they are */
+#define WAS_SET 1
+#define WAS_ADDED 2
 
 /* instrument.c */
 int labelled_root(Series *self); /* 0, or -1 with an exception: no labels, or a child */
+
+/* place.c: where cells are */
+PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
+PyObject *core_watch(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
+void drop_cells(Series *self);                            /* leaves the series without any */
+void guard(Series *self, const Root *root);               /* which writes are no plain ones */
+void mark(Series *self, uint8_t way, double now);         /* that a gauge was written to; `now` matters where that is noted */
 
 /* series.c: how series come and go */
 Series *new_series(Root *root, PyObject *key);                           /* a new child in no table */

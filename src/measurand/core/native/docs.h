@@ -313,6 +313,32 @@
     "spec($module, series)\n--\n\n" \
     "What the series' root was defined with."
 
+#define DOC_set_exemplars \
+    "set_exemplars($module, series, exemplars)\n--\n\n" \
+    "Give a series these exemplars by cell, in place of those that it has."
+
+#define DOC_move \
+    "move($module, series, memory, offset, how)\n--\n\n" \
+    "Let a series have its cells in other memory, in one step; nothing that is recorded meanwhile is lost.\n" \
+    "\n" \
+    "Args:\n" \
+    "    series: The series; its gauge's cell is followed by two marks there, see the contract.\n" \
+    "    memory: A writable memoryview of doubles; it lives as long as a series has its cells in it.\n" \
+    "    offset: Where in it, counted in cells.\n" \
+    "    how: \"keep\" the series' numbers, \"add\" them to those that are there, or \"leave\" those that are there as they are.\n" \
+    "        A series that is there already is left alone.\n" \
+    "\n" \
+    "Raises:\n" \
+    "    LabelError: The metric has labels and this is not one of its series.\n" \
+    "    TypeError: The memory is not a writable memoryview of doubles.\n" \
+    "    ValueError: It ends before the last cell, or the way to move is not known."
+
+#define DOC_watch \
+    "watch($module, instrument, watcher)\n--\n\n" \
+    "Have each new child told to ``watcher(series)`` before it becomes visible; ``None`` for nobody.\n" \
+    "\n" \
+    "What the watcher raises leaves ``labels()``; one of two threads that make the same series at once tells of one that is never seen."
+
 #define DOC_write \
     "write($module, series, index, value)\n--\n\n" \
     "Set one cell, negative indices counting from the end."

@@ -131,6 +131,34 @@ static PyObject *core_set_payload(PyObject *module, PyObject *const *args, Py_ss
     return self == NULL ? NULL : none_or_error(attach_payload(self, given[1]));
 }
 
+static const Signature set_exemplars_signature = {"set_exemplars", 0, 2, 2, {"series", "exemplars"}};
+
+static PyObject *core_set_exemplars(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    PyObject *given[2], *old = NULL;
+    if (take_arguments(&set_exemplars_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    Series *self = series_argument(module, given[0]);
+    PyObject *fresh = self == NULL ? NULL : PyDict_New();
+    if (fresh != NULL && PyDict_Update(fresh, given[1]) < 0) {
+        Py_CLEAR(fresh);
+    }
+    if (fresh != NULL && self->root != NULL) { /* updating may have run Python code */
+        LOCK(&self->root->lock);
+        old = self->exemplars;
+        self->exemplars = fresh;
+        UNLOCK(&self->root->lock);
+        Py_XDECREF(old);
+        return none();
+    }
+    if (fresh != NULL) {
+        Py_DECREF(fresh);
+        return undefined_instrument(given[0]);
+    }
+    return NULL;
+}
+
 static const Signature write_signature = {"write", 0, 3, 3, {"series", "index", "value"}};
 
 static PyObject *core_write(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
@@ -175,9 +203,12 @@ PyMethodDef module_functions[] = {
     METHOD("dropped", core_dropped, DOC_dropped),
     METHOD("read", core_read, DOC_read),
     METHOD("write", core_write, DOC_write),
+    METHOD("move", core_move, DOC_move),
+    METHOD("watch", core_watch, DOC_watch),
     METHOD("payload", core_payload, DOC_payload),
     METHOD("set_payload", core_set_payload, DOC_set_payload),
     METHOD("exemplars", core_exemplars, DOC_exemplars),
+    METHOD("set_exemplars", core_set_exemplars, DOC_set_exemplars),
     METHOD("freeze", core_freeze, DOC_freeze),
     METHOD("format_number", core_format_number, DOC_format_number),
     METHOD("now", core_now, DOC_now),

@@ -17,15 +17,6 @@ int instrument_traverse(PyObject *object, visitproc visit, void *arg)
     return 0; /* the key holds strings only, so it is in no cycle */
 }
 
-static void drop_cells(Series *self)
-{
-    double *cells = self->cells;
-    self->cells = NULL;
-    if (cells != self->own) {
-        PyMem_Free(cells);
-    }
-}
-
 int instrument_clear(PyObject *object)
 {
     Series *self = (Series *)object;

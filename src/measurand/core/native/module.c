@@ -92,7 +92,8 @@ static int fill_state(PyObject *module, State *state)
 static const char *const exported[] = {
     "CounterBase", "Frozen",  "GaugeBase",     "HistogramBase", "Instrument",     "Layout", "SummaryBase", "Timer",
     "children",    "created", "define",        "dropped",       "exemplars",      "format_number", "freeze", "implementation",
-    "key",         "now",     "payload",       "read",          "root",           "set_payload", "spec", "write",
+    "key",         "move",    "now",           "payload",       "read",           "root",   "set_exemplars", "set_payload", "spec",
+    "watch",       "write",
 };
 
 static int add_all(PyObject *module)

@@ -208,6 +208,10 @@ static Series *touch(Series *self)
 
 static int gauge_write(Series *self, double value, bool add)
 {
+    double now = 0.0;
+    if (self->root != NULL && self->root->stamped && monotonic(self->root->state, &now) < 0) {
+        return -1;
+    }
     Series *series = self->root == NULL ? NULL : touch(self);
     if (series == NULL) {
         return self->root == NULL && !PyErr_Occurred() ? missing_labels(self) : -1;
@@ -216,11 +220,14 @@ static int gauge_write(Series *self, double value, bool add)
     if (series->cells == NULL) {
         status = missing_labels(series);
     }
-    else if (add) {
-        cell_add(series->cells, value);
-    }
     else {
-        cell_write(series->cells, value);
+        if (add) {
+            cell_add(series->cells, value);
+        }
+        else {
+            cell_write(series->cells, value);
+        }
+        mark(series, add ? WAS_ADDED : WAS_SET, now);
     }
     Py_DECREF(series);
     return status;
@@ -270,7 +277,7 @@ static NOINLINE PyObject *gauge_add_any(Series *self, PyObject *const *args, Py_
 static inline PyObject *gauge_add(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names, bool down)
 {
     Series *self = (Series *)object;
-    if (LIKELY(names == NULL && self->cells != NULL && !self->guarded)) {
+    if (LIKELY(names == NULL && self->cells != NULL && !(self->guarded & WAS_ADDED))) {
         double value = 1.0;
         int plain = nargs == 0 ? 1 : nargs == 1 ? plain_number(args[0], &value) : 0;
         if (LIKELY(plain > 0)) {
@@ -296,7 +303,7 @@ static PyObject *gauge_dec(PyObject *object, PyObject *const *args, Py_ssize_t n
 
 int gauge_set(Series *self, double value)
 {
-    if (LIKELY(self->cells != NULL && !self->guarded)) {
+    if (LIKELY(self->cells != NULL && !(self->guarded & WAS_SET))) {
         cell_write(self->cells, value);
         return 0;
     }

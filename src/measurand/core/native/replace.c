@@ -134,6 +134,7 @@ static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
         series->payload = NULL;
         if (series->cells != NULL) {
             cell_write(series->cells, row->value);
+            mark(series, WAS_SET, now);
         }
         if (root->expires) {
             cell_write(&series->own[TOUCHED], now);

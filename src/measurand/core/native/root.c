@@ -14,6 +14,7 @@ static int root_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->instrument);
     Py_VISIT(self->spec);
     Py_VISIT(self->adopt);
+    Py_VISIT(self->watcher);
     Py_VISIT(self->record);
     Py_VISIT(self->labelnames);
     Py_VISIT(self->overflow_key);
@@ -31,6 +32,7 @@ static int root_clear(PyObject *object)
     Root *self = (Root *)object;
     Table table = take_table_locking(self);
     Py_CLEAR(self->instrument);
+    Py_CLEAR(self->watcher);
     release_table(&table);
     return 0;
 }
@@ -143,7 +145,8 @@ static int read_spec(Root *self, PyObject *spec)
         return -1;
     }
     if (spec_size(spec, "width", &self->width) < 0 || spec_size(spec, "max_series", &self->limit) < 0 ||
-        spec_truth(spec, "additive", &self->additive) < 0 || spec_bounds(self, spec) < 0) {
+        spec_truth(spec, "additive", &self->additive) < 0 || spec_truth(spec, "stamped", &self->stamped) < 0 ||
+        spec_bounds(self, spec) < 0) {
         return -1;
     }
     PyObject *kind = PyObject_GetAttrString(spec, "kind");
@@ -151,6 +154,8 @@ static int read_spec(Root *self, PyObject *spec)
         return -1;
     }
     self->buckets = PyUnicode_Check(kind) && PyUnicode_CompareWithASCIIString(kind, "histogram") == 0;
+    self->stamped |= self->expires; /* which everybody who reads shared cells must see */
+    self->marked = PyUnicode_Check(kind) && PyUnicode_CompareWithASCIIString(kind, "gauge") == 0;
     Py_DECREF(kind);
     return 0;
 }

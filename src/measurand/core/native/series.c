@@ -19,9 +19,17 @@ static int find_cells(Series *self, const Root *root, double **cells)
     return 0;
 }
 
-static bool is_guarded(const Root *root)
+/* Call somebody with a new series, if there is anybody. */
+static int tell(PyObject *listener, PyObject *series)
 {
-    return root->expires || !root->additive;
+    if (listener == NULL) {
+        return 0;
+    }
+    Py_INCREF(listener);
+    PyObject *result = PyObject_CallFunctionObjArgs(listener, series, NULL);
+    Py_DECREF(listener);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
 }
 
 Series *new_series(Root *root, PyObject *key)
@@ -49,17 +57,13 @@ Series *new_series(Root *root, PyObject *key)
     }
     self->root = hold_root(root);
     self->key = Py_NewRef(key);
-    self->guarded = is_guarded(root);
+    guard(self, root);
     if (!root->expires) {
         self->own[TOUCHED] = 0.0;
     }
-    if (root->adopt != NULL) {
-        PyObject *result = PyObject_CallFunctionObjArgs(root->adopt, object, NULL);
-        if (result == NULL) {
-            Py_DECREF(object);
-            return NULL;
-        }
-        Py_DECREF(result);
+    if (tell(root->adopt, object) < 0 || tell(root->watcher, object) < 0) {
+        Py_DECREF(object);
+        return NULL;
     }
     return self;
 }
@@ -294,6 +298,8 @@ PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     /* Nothing below runs Python code before all is in place. */
     Root *old_root = self->root;
     double *old_cells = self->cells;
+    PyObject *home = self->home;
+    self->home = NULL;
     PyObject *payload = self->payload, *exemplars = self->exemplars;
     self->root = root;
     self->cells = cells;
@@ -301,12 +307,14 @@ PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     self->own[TOUCHED] = root->expires ? touched : 0.0;
     self->payload = self->exemplars = NULL;
     self->created = created;
-    self->guarded = is_guarded(root);
+    self->ways = 0;
+    guard(self, root);
     retire_block(state, self->block);
     self->block = NULL;
-    if (old_cells != self->own) {
+    if (old_cells != self->own && home == NULL) {
         PyMem_Free(old_cells);
     }
+    Py_XDECREF(home);
     Py_XDECREF(payload);
     Py_XDECREF(exemplars);
     if (old_root != NULL) {

@@ -1,6 +1,7 @@
 """The pure-Python twin: the reference for what the C core does, and what serves where the C core cannot be built."""
 
 from measurand.core.pure.lines import Frozen, Layout, format_number, freeze
+from measurand.core.pure.place import move, watch
 from measurand.core.pure.recording import CounterBase, GaugeBase, HistogramBase, SummaryBase
 from measurand.core.pure.series import (
     Instrument,
@@ -13,6 +14,7 @@ from measurand.core.pure.series import (
     payload,
     read,
     root,
+    set_exemplars,
     set_payload,
     spec,
     write,
@@ -39,11 +41,14 @@ __all__ = [
     "freeze",
     "implementation",
     "key",
+    "move",
     "now",
     "payload",
     "read",
     "root",
+    "set_exemplars",
     "set_payload",
     "spec",
+    "watch",
     "write",
 ]

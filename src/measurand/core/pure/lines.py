@@ -11,6 +11,9 @@ from measurand import clock
 from measurand.core.contract import Exemplar
 from measurand.core.pure.series import Instrument, Key
 
+PATIENCE = 100
+"""How often a copy is repeated that replace() ran into; more only where this thread itself is inside replace()."""
+
 
 class Frozen:
     """A copy of one instrument's series, taken in one step.
@@ -56,6 +59,15 @@ class Frozen:
 
 def freeze(instrument: Instrument) -> Frozen:
     """Copy all series of a root, dropping those that have expired."""
+    for _ in range(PATIENCE):
+        root, version = instrument._root, instrument._root.version
+        frozen = _copy(instrument)
+        if version % 2 == 0 and root.version == version:
+            break
+    return frozen
+
+
+def _copy(instrument: Instrument) -> Frozen:
     spec = instrument._root.spec
     if spec.expire_after is not None:
         _expire(instrument, spec.expire_after)

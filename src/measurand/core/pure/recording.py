@@ -10,12 +10,16 @@ from __future__ import annotations
 import sys
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from math import isnan
+from operator import setitem
 from typing import Any
 
 from measurand import clock
 from measurand.core import support
+from measurand.core.pure.place import WAS_ADDED, WAS_SET, mark
 from measurand.core.pure.series import Cells, Instrument, Key, new_series, require_labelled_root
 from measurand.core.pure.timer import Timer
 
@@ -111,6 +115,8 @@ class GaugeBase(Instrument):
                     series._cells[0] += amount
         except IndexError:
             support.missing_labels(spec)
+        if series._marks is not None or not series._ways & WAS_ADDED:
+            mark(series, WAS_ADDED)
 
     def set(self, value: float) -> None:
         """Set the gauge to ``value``; anything that ``float()`` takes is accepted.
@@ -123,6 +129,8 @@ class GaugeBase(Instrument):
         value = float(value)
         series = self if self._root.spec.expire_after is None else _touch(self)
         series._cells[0] = value
+        if series._marks is not None or not series._ways & WAS_SET:
+            mark(series, WAS_SET)
 
     def set_to_current_time(self) -> None:
         """Set the gauge to the current time, in seconds since the Unix epoch."""
@@ -148,11 +156,15 @@ class GaugeBase(Instrument):
             series._touched = touched
             table[key] = (series, [value])
         entries = list(table.values())
+        if any(series._marks is not None for series, _ in entries):
+            _replace_moved(self, new, [series for series, _ in entries])
+            return
         self._table = table  # what freeze() reads: the one step
         for series, cells in entries:
             if self._table is table:  # else it was replaced again; no other thread runs between this and the next line
                 series._cells = cells
                 series._payload = None
+                series._ways |= WAS_SET
 
     def set_function(self, f: Callable[[], float]) -> None:
         """Take the value from ``f`` at every scrape; what the other methods set is not shown from then on.
@@ -169,6 +181,20 @@ class GaugeBase(Instrument):
     def time(self) -> Timer:
         """Time a block or a function; sets the gauge to the duration in seconds."""
         return Timer(self, "set")
+
+
+def _replace_moved(gauge: GaugeBase, new: Mapping[Key, float], entries: list[Instrument]) -> None:
+    """The same where the cells stay where they are; freeze() repeats a copy that this has run into."""
+    root = gauge._root
+    cells = [series._cells for series in entries]
+    table = {key: (series, series._cells) for key, series in zip(new, entries, strict=True)}
+    root.version += 1
+    gauge._table = table
+    deque(map(setitem, cells, repeat(0), new.values()), maxlen=0)  # one call: no other thread runs between two series
+    root.version += 1
+    for series in entries:
+        series._payload = None
+        mark(series, WAS_SET)
 
 
 def _touch(gauge: GaugeBase) -> GaugeBase:
@@ -199,6 +225,7 @@ class SummaryBase(Instrument):
         if isnan(amount):
             support.ignore_nan(self._root.spec)
             return
+        cells = self._cells  # again: a call lies between, during which they may have been moved
         if _exclusive is None:
             cells[0] += 1.0
             cells[1] += amount
@@ -236,6 +263,7 @@ class HistogramBase(Instrument):
             support.ignore_nan(self._root.spec)
             return
         bucket = bisect_left(self._root.spec.bounds, amount)
+        cells = self._cells  # again: a call lies between, during which they may have been moved
         if _exclusive is None:
             cells[bucket] += 1.0
             cells[-1] += amount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from measurand import clock
@@ -12,7 +12,7 @@ from measurand.core.contract import OVERFLOW_VALUE, Exemplar, Spec
 if TYPE_CHECKING:
     from measurand.core.pure.lines import Layout
 
-Cells = list[float]
+Cells = Any  # a list of floats, or a memoryview of doubles
 Key = tuple[str, ...]
 S = TypeVar("S", bound="Instrument")
 
@@ -20,26 +20,31 @@ S = TypeVar("S", bound="Instrument")
 class _Root:
     """What all series of one instrument share."""
 
-    __slots__ = ("dropped", "instrument", "overflow", "spec")
+    __slots__ = ("dropped", "instrument", "overflow", "spec", "version", "watcher")
 
     def __init__(self, instrument: Instrument, spec: Spec) -> None:
         self.instrument = instrument
         self.spec = spec
         self.overflow = (OVERFLOW_VALUE,) * len(spec.labelnames)
         self.dropped = 0
+        self.version = 0  # odd while replace() exchanges cells that were moved
+        self.watcher: Callable[[Any], None] | None = None
 
 
 class Instrument:
     """A root or one of its series; see ``measurand.core.contract``."""
 
-    __slots__ = ("_block", "_born", "_cells", "_exemplars", "_key", "_payload", "_root", "_table", "_touched")
+    __slots__ = ("_block", "_born", "_cells", "_exemplars", "_home", "_key", "_marks", "_payload", "_root", "_table", "_touched", "_ways")
 
     _root: _Root
     _key: Key | None  # a child's label values
-    _cells: Any  # a list; () on a root that has labels, so that recording on it raises IndexError
+    _cells: Any  # a list, or a memoryview if they were moved; () on a root that has labels, so that recording on it raises IndexError
     _table: dict[Key, tuple[Instrument, Cells]]  # a root's children with their cells; empty elsewhere
     _exemplars: dict[int, Exemplar] | None
     _payload: Any
+    _marks: Any  # what stands behind a moved gauge's cell, else None
+    _ways: int
+    _home: tuple[memoryview[float], int] | None  # which memory they were moved to, and where in it
     _born: float
     _touched: float
     _block: tuple[Layout, list[str]] | None
@@ -124,6 +129,9 @@ def start(series: Instrument) -> None:
     series._cells = [0.0] * series._root.spec.width
     series._exemplars = None
     series._payload = None
+    series._marks = None
+    series._home = None
+    series._ways = 0
     series._born = clock.wall()
     series._touched = clock.monotonic()
     series._block = None
@@ -137,6 +145,8 @@ def new_series(instrument: S, key: Key) -> S:
     series._table = {}
     start(series)
     support.adopt(series, series._root.spec)
+    if series._root.watcher is not None:
+        series._root.watcher(series)
     return series
 
 
@@ -221,3 +231,10 @@ def set_payload(series: Instrument, value: Any) -> None:
 def exemplars(series: Instrument) -> dict[int, Exemplar]:
     """The latest exemplar by cell."""
     return dict(series._exemplars or {})
+
+
+def set_exemplars(series: Instrument, exemplars: Mapping[int, Exemplar]) -> None:
+    """Give a series these exemplars by cell, in place of those that it has."""
+    fresh: dict[int, Exemplar] = {}
+    fresh.update(exemplars)
+    series._exemplars = fresh

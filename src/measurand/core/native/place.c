@@ -1,0 +1,154 @@
+/* Where cells are: move() and watch().
+
+   Promises: a move is one step as seen by other threads, so nothing that is recorded meanwhile is lost; memory that cells were moved to
+   lives as long as a series points into it. */
+
+#include "core.h"
+
+#include <string.h>
+
+void drop_cells(Series *self)
+{
+    double *cells = self->cells;
+    PyObject *home = self->home;
+    self->cells = NULL;
+    self->home = NULL;
+    if (cells != self->own && home == NULL) {
+        PyMem_Free(cells);
+    }
+    Py_XDECREF(home);
+}
+
+/* -- how a gauge is written to ---------------------------------------------------------------------------------------- */
+
+void guard(Series *self, const Root *root)
+{
+    uint8_t first = WAS_SET | WAS_ADDED;
+    self->guarded = !root->marked ? 0 : root->expires ? first : (uint8_t)(first & ~self->ways);
+    if (!root->additive) {
+        self->guarded |= WAS_ADDED;
+    }
+    if (root->stamped && self->home != NULL) {
+        self->guarded |= WAS_SET;
+    }
+}
+
+void mark(Series *self, uint8_t way, double now)
+{
+    const Root *root = self->root;
+    self->ways |= way;
+    if (root->marked && self->home != NULL) {
+        if (root->stamped) {
+            cell_write(&self->cells[STAMP], now);
+        }
+        cell_write(&self->cells[WAYS], self->ways);
+    }
+    guard(self, root);
+}
+
+/* -- moving ------------------------------------------------------------------------------------------------------------ */
+
+typedef enum { KEEP, ADD, LEAVE } How;
+
+static int take_how(State *state, PyObject *given, How *how)
+{
+    static const char *const names[] = {"keep", "add", "leave"};
+    for (int i = 0; PyUnicode_Check(given) && i < 3; i++) {
+        if (PyUnicode_CompareWithASCIIString(given, names[i]) == 0) {
+            *how = (How)i;
+            return 0;
+        }
+    }
+    PyObject *result = call_support(state, "no_way_to_move", given, NULL, NULL);
+    Py_XDECREF(result);
+    return -1;
+}
+
+/* The one step. What the cells were before is released by the caller. */
+static void put_cells(Series *self, double *to, How how, double now)
+{
+    const Root *root = self->root;
+    const double *from = self->cells;
+    bool marked_before = root->marked && self->home != NULL;
+    for (Py_ssize_t i = 0; how != LEAVE && i < root->width; i++) {
+        cell_write(&to[i], (how == ADD ? cell_read(&to[i]) : 0.0) + cell_read(&from[i]));
+    }
+    if (root->marked) {
+        uint8_t there = (uint8_t)cell_read(&to[WAYS]) & (WAS_SET | WAS_ADDED);
+        self->ways = how == KEEP ? self->ways : how == ADD ? self->ways | there : there;
+        if (how != LEAVE) {
+            cell_write(&to[STAMP], marked_before ? cell_read(&from[STAMP]) : self->ways != 0 ? now : 0.0);
+            cell_write(&to[WAYS], self->ways);
+        }
+    }
+    self->cells = to;
+}
+
+static const Signature move_signature = {"move", 0, 4, 4, {"series", "memory", "offset", "how"}};
+
+PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    PyObject *given[4];
+    How how;
+    if (take_arguments(&move_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    Series *self = series_argument(module, given[0]);
+    if (self == NULL || (self->cells == NULL && missing_labels(self) < 0)) {
+        return NULL;
+    }
+    Root *root = hold_root(self->root);
+    PyObject *section = NULL, *count = PyLong_FromSsize_t(root->width + (root->marked ? MARKS : 0));
+    double now, *old_cells = NULL;
+    PyObject *old_home = NULL;
+    int status = -1;
+    Py_buffer buffer;
+    if (count != NULL && take_how(root->state, given[3], &how) == 0) {
+        section = call_support(root->state, "section", given[1], given[2], count);
+    }
+    if (section != NULL && monotonic(root->state, &now) == 0 && PyObject_GetBuffer(section, &buffer, PyBUF_WRITABLE) == 0) {
+        if (self->root == root && self->cells != NULL) { /* no Python code has defined the instrument anew */
+            LOCK(&root->lock);
+            old_cells = self->cells == self->own || self->home != NULL ? NULL : self->cells;
+            old_home = self->home;
+            if (buffer.buf != (void *)self->cells) { /* else it is there already */
+                put_cells(self, buffer.buf, how, now);
+            }
+            self->home = Py_NewRef(given[1]);
+            guard(self, root);
+            UNLOCK(&root->lock);
+        }
+        PyBuffer_Release(&buffer);
+        status = 0;
+    }
+#ifndef Py_GIL_DISABLED
+    PyMem_Free(old_cells);
+#else
+    (void)old_cells; /* another thread may be adding to them at this moment: they are given up */
+#endif
+    Py_XDECREF(old_home);
+    Py_XDECREF(section);
+    Py_XDECREF(count);
+    release_root(root);
+    return none_or_error(status);
+}
+
+/* -- watching ---------------------------------------------------------------------------------------------------------- */
+
+static const Signature watch_signature = {"watch", 0, 2, 2, {"instrument", "watcher"}};
+
+PyObject *core_watch(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    PyObject *given[2];
+    if (take_arguments(&watch_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    Series *self = series_argument(module, given[0]);
+    if (self == NULL) {
+        return NULL;
+    }
+    PyObject *old = self->root->watcher;
+    self->root->watcher = given[1] == Py_None ? NULL : Py_NewRef(given[1]);
+    Py_XDECREF(old);
+    return none();
+}

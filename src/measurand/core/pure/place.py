@@ -1,0 +1,98 @@
+"""Where cells are.
+
+Why a move loses nothing: it has no call and no backward jump between reading the last numbers and pointing the series at its new cells, see
+``recording``. Wide series are copied first, and what was recorded during that is added.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any, Literal
+
+from measurand import clock
+from measurand.core import support
+from measurand.core.pure.series import Instrument
+
+MARKS = 2
+WAS_SET = 1
+WAS_ADDED = 2
+
+
+def move(series: Instrument, memory: memoryview[float], offset: int, how: Literal["keep", "add", "leave"]) -> None:
+    """Let a series have its cells in other memory, in one step; nothing that is recorded meanwhile is lost.
+
+    Args:
+        series: The series; its gauge's cell is followed by two marks there, see the contract.
+        memory: A writable memoryview of doubles; it lives as long as a series has its cells in it.
+        offset: Where in it, counted in cells.
+        how: "keep" the series' numbers, "add" them to those that are there, or "leave" those that are there as they are.
+            A series that is there already is left alone.
+
+    Raises:
+        LabelError: The metric has labels and this is not one of its series.
+        TypeError: The memory is not a writable memoryview of doubles.
+        ValueError: It ends before the last cell, or the way to move is not known.
+    """
+    spec = series._root.spec
+    if not series._cells:
+        support.missing_labels(spec)
+    if how not in ("keep", "add", "leave"):
+        support.no_way_to_move(how)
+    width, marked = spec.width, spec.kind == "gauge"
+    section: Any = support.section(memory, offset, width + (MARKS if marked else 0))
+    if series._home is not None and series._home[0] is memory and series._home[1] == offset:
+        return
+    series._home = memory, offset
+    cells, marks = section[:width], section[width:] if marked else None
+    if marks is not None:
+        _move_marks(series, marks, how)
+    table, key, entry = series._root.instrument._table, series._key, (series, cells)
+    stands = key is not None and key in table and table[key][0] is series
+    if how == "leave":
+        series._marks = marks
+        series._cells = cells
+    elif width == 1:
+        if how == "keep":
+            cells[0] = 0.0
+        cells[0] += series._cells[0]
+        series._marks = marks
+        series._cells = cells
+    else:
+        old = series._cells
+        copied = array("d", old)
+        cells[:] = array("d", map(float.__add__, cells, copied)) if how == "add" else copied
+        series._cells = cells
+        for index, number in enumerate(copied):
+            cells[index] += old[index] - number
+    if stands and key is not None:
+        table[key] = entry
+
+
+def _move_marks(series: Instrument, marks: Any, how: str) -> None:
+    there = int(marks[1]) & (WAS_SET | WAS_ADDED)
+    if how == "leave":
+        series._ways = there
+        return
+    if how == "add":
+        series._ways |= there
+    stamp = series._marks[0] if series._marks is not None else clock.monotonic() if series._ways else 0.0
+    marks[0], marks[1] = stamp, series._ways
+
+
+def mark(series: Instrument, way: int) -> None:
+    """Note that a gauge was written to."""
+    series._ways |= way
+    marks, spec = series._marks, series._root.spec
+    if marks is not None:
+        if spec.stamped or spec.expire_after is not None:
+            marks[0] = clock.monotonic()
+        marks[1] = series._ways
+
+
+def watch(instrument: Instrument, watcher: Callable[[Any], None] | None) -> None:
+    """Have each new child told to ``watcher(series)`` before it becomes visible; ``None`` for nobody.
+
+    What the watcher raises leaves ``labels()``; one of two threads that make the same series at once tells of one that is never seen.
+    """
+    instrument._root.watcher = watcher

@@ -1,0 +1,276 @@
+"""What the processes of one service show together: each metric's numbers, combined as the metric declares.
+
+Counters, histograms and summaries add up, those of processes that are gone included. A gauge goes by its rule:
+
+===================  =========================================================================================================
+rule                 value
+===================  =========================================================================================================
+``sum``, ``livesum`` the sum over the processes that live
+``max``, ``min``     the largest or smallest, also of processes that are gone until another takes their lane
+``mostrecent``       what was written last, also by a process that is gone
+``live…``            the same for ``max``, ``min``, ``mostrecent`` over the processes that live
+``all``, ``liveall`` one series per process that lives, told apart by a label ``pid``
+``auto``             where none is declared: ``sum`` if any process has moved it by ``inc`` or ``dec``, else ``mostrecent``
+===================  =========================================================================================================
+
+A gauge that a process has not written to since it made it does not count, unless no process has. An info shows every fact that a living
+process states; an enumeration every state that a living process is in.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from measurand import clock, core
+from measurand.core import Exemplar, Frozen, Spec
+from measurand.metrics.definition import Definition, Source
+from measurand.metrics.places import Key
+from measurand.metrics.sample import Sample
+from measurand.metrics.sharing import Other
+from measurand.metrics.snapshot import Family, SampleFamily
+
+__all__ = ["WAS_ADDED", "WAS_SET", "Entry", "Mirror", "Mirrors", "combined", "combined_samples", "definition_from"]
+
+WAS_SET, WAS_ADDED = 1, 2
+ELSEWHERE = Source("another process", 0)
+
+
+class Entry(NamedTuple):
+    """One process' value of a gauge's series."""
+
+    value: float
+    stamp: float
+    ways: int
+    alive: bool
+    writer: int
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------------
+
+
+def added(rows: dict[Key, list[float]], others: Iterable[Other], width: int) -> None:
+    """Add what others recorded to the rows of this process."""
+    for metric, values, _, _ in others:
+        for key, at in metric.series.items():
+            if values[at - 1] != 1.0:
+                continue
+            numbers = values[at : at + width]
+            row = rows.get(key)
+            if row is None:
+                rows[key] = list(numbers)
+            elif width == 1:
+                row[0] += numbers[0]
+            else:
+                rows[key] = [mine + theirs for mine, theirs in zip(row, numbers, strict=True)]
+
+
+def by_rule(rule: str, entries: Mapping[Key, list[Entry]]) -> dict[Key, list[float]]:
+    """A gauge's rows: its entries by the rule; those of ``all`` have the writer behind their label values."""
+    if rule == "auto":
+        rule = "sum" if any(entry.ways & WAS_ADDED for of in entries.values() for entry in of) else "mostrecent"
+    only_live = rule.startswith("live") or rule in {"sum", "all"}
+    rule = rule.removeprefix("live")
+    rows: dict[Key, list[float]] = {}
+    for key, of in entries.items():
+        counting = [entry for entry in of if entry.alive] if only_live else of
+        counting = [entry for entry in counting if entry.ways] or counting
+        if not counting:
+            continue
+        if rule == "all":
+            rows.update({(*key, str(entry.writer)): [entry.value] for entry in counting})
+        elif rule == "sum":
+            rows[key] = [sum(entry.value for entry in counting)]
+        elif rule == "max":
+            rows[key] = [max(entry.value for entry in counting)]
+        elif rule == "min":
+            rows[key] = [min(entry.value for entry in counting)]
+        else:
+            rows[key] = [max(counting, key=lambda entry: entry.stamp).value]
+    return rows
+
+
+def entries_of(others: Iterable[Other], expire_after: float | None) -> dict[Key, list[Entry]]:
+    """What others say of a gauge, without what has expired."""
+    oldest = clock.monotonic() - expire_after if expire_after is not None else float("-inf")
+    entries: dict[Key, list[Entry]] = {}
+    for metric, values, alive, writer in others:
+        for key, at in metric.series.items():
+            if values[at - 1] == 1.0 and (values[at + 1] >= oldest or expire_after is None):
+                entry = Entry(values[at], values[at + 1], int(values[at + 2]), alive, writer)
+                entries.setdefault(key, []).append(entry)
+    return entries
+
+
+# -- mirrors -----------------------------------------------------------------------------------------------------------------
+
+
+NO_EXEMPLARS: Mapping[Key, Mapping[int, Exemplar]] = {}
+
+
+class _Mirrored(core.Instrument):
+    """A metric that is nobody's: it has the numbers that several processes' metrics come to."""
+
+
+class Mirror:
+    """Makes frozen rows of combined ones; keeps what encoders keep with series from one snapshot to the next."""
+
+    def __init__(self, definition: Definition) -> None:
+        kind = "histogram" if definition.type == "histogram" else "other"
+        self._width = len(definition.bounds) + 2 if definition.type == "histogram" else 2 if definition.type == "summary" else 1
+        self._spec = Spec(
+            name=definition.name,
+            type=definition.type,
+            kind=kind,  # type: ignore[arg-type]
+            labelnames=definition.labelnames,
+            bounds=definition.bounds,
+            width=self._width,
+            max_series=None,
+        )
+        self._instrument = _Mirrored()
+        core.define(self._instrument, self._spec)
+        self._series: dict[Key, core.Instrument] = {}  # in the order in which freeze() gives them
+        self._with_exemplars: set[Key] = set()
+        self._memory: Any = memoryview(array("d"))
+
+    def freeze(self, rows: Mapping[Key, list[float]], exemplars: Mapping[Key, Mapping[int, Exemplar]] = NO_EXEMPLARS) -> Frozen:
+        """These rows, with these exemplars. From one thread at a time."""
+        if self._series.keys() != rows.keys():
+            self._arrange(rows)
+        for key in self._with_exemplars.union(exemplars).intersection(self._series):
+            core.set_exemplars(self._series[key], exemplars.get(key, {}))
+        self._with_exemplars = set(exemplars)
+        if rows:
+            self._memory[:] = memoryview(array("d", [number for key in self._series for number in rows[key]]))
+        frozen = core.freeze(self._instrument)
+        if not rows and not self._spec.labelnames:
+            frozen.drop([0])
+        return frozen
+
+    def _arrange(self, rows: Mapping[Key, list[float]]) -> None:
+        for key in [key for key in self._series if key not in rows]:
+            del self._series[key]
+            if self._spec.labelnames:
+                self._instrument.remove(*key)
+        for key in rows:
+            if key not in self._series:
+                self._series[key] = self._instrument.labels(*key) if self._spec.labelnames else self._instrument
+        self._memory = memoryview(array("d", bytes(8 * self._width * len(rows))))
+        for row, series in enumerate(self._series.values()):
+            core.move(series, self._memory, row * self._width, "leave")
+
+
+class Mirrors:
+    """The mirrors of one registry."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[Definition, Mirror]] = {}
+
+    def of(self, definition: Definition) -> tuple[Definition, Mirror]:
+        """The mirror of a definition, and the definition that stands for all that are equal to it."""
+        known = self._of.get(definition.name)
+        if known is None or _face(known[0]) != _face(definition):
+            known = self._of[definition.name] = definition, Mirror(definition)
+        return known
+
+
+def _face(definition: Definition) -> tuple[object, ...]:
+    return definition.type, definition.labelnames, definition.bounds, definition.unit, definition.documentation
+
+
+# -- families ----------------------------------------------------------------------------------------------------------------
+
+
+def definition_from(content: Mapping[str, Any]) -> Definition:
+    """The definition of a metric that only others know."""
+    return Definition(
+        name=content["token"][1],
+        type=content["type"],
+        documentation=content["documentation"],
+        labelnames=tuple(content["labelnames"]),
+        unit=content["unit"],
+        bounds=tuple(content["bounds"]),
+        source=ELSEWHERE,
+    )
+
+
+def combined(
+    definition: Definition,
+    content: Mapping[str, Any],
+    own: Frozen | None,
+    own_entries: Mapping[Key, Entry],
+    others: list[Other],
+    mirrors: Mirrors,
+) -> tuple[Definition, Frozen]:
+    """One metric of several processes as if it were of one.
+
+    Args:
+        definition: The metric.
+        content: What is said of it in lanes.
+        own: This process' rows.
+        own_entries: A gauge's rows of this process, which count instead of ``own``.
+        others: The other lanes that have it, defined the same.
+        mirrors: The registry's.
+    """
+    if definition.type == "gauge":
+        entries = entries_of(others, content["expire_after"])
+        for key, entry in own_entries.items():
+            entries.setdefault(key, []).append(entry)
+        rule = content["rule"]
+        rows = by_rule(rule, entries)
+        if rule.removeprefix("live") == "all":
+            definition = _with_writer(definition)
+    else:
+        rows = {key: _apart(definition, numbers) for key, numbers in own.rows()} if own is not None else {}
+        added(rows, others, int(content["width"]))
+    exemplars = {}
+    if own is not None and (known := dict(own.exemplars())):
+        exemplars = {key: known[row] for row, (key, _) in enumerate(own.rows()) if row in known}
+    definition, mirror = mirrors.of(definition)
+    return definition, mirror.freeze(rows, exemplars)
+
+
+def _apart(definition: Definition, numbers: tuple[float, ...]) -> list[float]:
+    """A row as cells: a histogram's buckets not cumulative."""
+    if definition.type != "histogram":
+        return list(numbers)
+    counts = numbers[:-1]
+    return [counts[0], *(high - low for low, high in pairwise(counts)), numbers[-1]]
+
+
+def _with_writer(definition: Definition) -> Definition:
+    return Definition(
+        name=definition.name,
+        type=definition.type,
+        documentation=definition.documentation,
+        labelnames=(*definition.labelnames, "pid"),
+        unit=definition.unit,
+        source=definition.source,
+    )
+
+
+def combined_samples(definition: Definition, own: Family | None, common: Mapping[str, str], others: list[Other]) -> SampleFamily:
+    """An info or an enumeration of several processes."""
+    found: dict[tuple[tuple[str, str], ...], Sample] = {}
+    for sample in own.samples() if own is not None else ():
+        found[tuple(sorted(sample.labels.items()))] = sample
+    for metric, values, alive, _ in others:
+        for key, at in metric.series.items():
+            if not alive or values[at - 1] != 1.0:
+                continue
+            labels = {**common, **dict(zip(definition.labelnames, key, strict=False))}
+            for sample in _samples_of(definition, metric, key, int(values[at]), labels):
+                place = tuple(sorted(sample.labels.items()))
+                if place not in found or sample.value > found[place].value:
+                    found[place] = sample
+    return SampleFamily(definition.name, definition.documentation, definition.type, definition.unit, list(found.values()))
+
+
+def _samples_of(definition: Definition, metric: Any, key: Key, state: int, labels: dict[str, str]) -> list[Sample]:
+    name = definition.name
+    if definition.type == "info":
+        return [Sample(f"{name}_info", {**labels, **metric.notes.get(key, {})}, 1.0)]
+    states = metric.content["states"]
+    return [Sample(name, {**labels, name: one}, 1 if index == state else 0) for index, one in enumerate(states)]

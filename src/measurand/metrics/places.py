@@ -1,0 +1,284 @@
+"""Where one process' series have their numbers: their places in its lane.
+
+Promises: every series of a metric that is shown has one place, or stays in private memory, which is said once; what an earlier writer of
+the lane counted goes on counting; the lane is exchanged for a larger one without its readers seeing less. Not safe from several threads at
+once: ``sharing`` has the lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+from measurand import core
+from measurand.core.lanes import Damaged, Full, Lane, Metric
+
+if TYPE_CHECKING:
+    from measurand.core.family import Family
+    from measurand.metrics.instrument import MetricBase
+    from measurand.metrics.registry import CollectorRegistry
+
+__all__ = ["Key", "Places", "Shown", "Token", "start_alone", "token_of"]
+
+log = logging.getLogger("measurand")
+
+MOST_RECENT = 1024
+"""How many of the newest series are remembered, because they may not stand in their metric's table yet."""
+
+Key = tuple[str, ...]
+Token = tuple[str, str]
+"""What a metric is known by among processes: its registry's identity and its name."""
+
+LIVE_RULES = frozenset({"auto", "sum", "all"})
+"""Gauge rules, besides those that begin with "live", under which a process that is gone counts no more."""
+
+
+class Shown:
+    """One of this process' metrics, as it stands in the lane."""
+
+    def __init__(self, metric: MetricBase, token: Token, content: dict[str, Any]) -> None:
+        self.metric = ref(metric)
+        self.token = token
+        self.content: dict[str, Any] = json.loads(json.dumps(content))  # as a lane has it
+        self.number = -1
+        self.places: dict[Key, int] = {}
+
+
+class Places:
+    """What this process' lane has.
+
+    Args:
+        family: Gives the lane.
+        newcomer: Told of each new series of a metric that is shown, which has no place yet.
+        say_damaged: Told of a damaged lane: its number, and what is wrong.
+
+    Attributes:
+        lane: The lane.
+        shown: This process' metrics in it, by definition.
+        unclaimed: What the lane's earlier writers left and nobody here has taken up.
+        reason: Why a series is not shown, or an empty string.
+
+    Raises:
+        OSError: There is no space for a lane.
+    """
+
+    def __init__(self, family: Family, newcomer: Callable[[Shown, Any], None], say_damaged: Callable[[int, str], None]) -> None:
+        self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
+        self.unclaimed: dict[Token, Metric] = {}
+        self.reason = ""
+        self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
+        self._newcomer = newcomer
+        self._recent: deque[tuple[Shown, Any]] = deque(maxlen=MOST_RECENT)
+        self.lane = self._take_lane(family, say_damaged)
+
+    def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None]) -> Lane:
+        number, path, exists = family.take_lane()
+        if exists:
+            try:
+                lane = Lane.adopt(path)
+            except (Damaged, OSError) as damage:
+                say_damaged(number, str(damage))
+                with suppress(OSError):
+                    os.replace(path, path.with_name(f"damaged-{number}"))
+            else:
+                self._inherit(lane)
+                return lane
+        lane = Lane.create(path)
+        lane.publish()
+        return lane
+
+    def _inherit(self, lane: Lane) -> None:
+        """Note what a lane's earlier writer left: its live gauges are gone, the rest counts on."""
+        for number, there in enumerate(lane.contents.metrics):
+            token = token_of(there)
+            left = self.unclaimed[token] = Metric(there.content)
+            self._numbers[token] = number
+            shown = {key: at for key, at in there.series.items() if lane.is_shown(at)}
+            if counts_on(there.content):
+                left.series = shown
+                left.notes = there.notes
+            else:
+                for at in shown.values():
+                    lane.remove(at)
+
+    def show(self, registry: CollectorRegistry, metric: MetricBase, how: str = "add") -> None:
+        """Give a metric and all its series their places, see :meth:`settle`."""
+        definition = metric.definition
+        if definition in self.shown:
+            return
+        token = (registry.identity, definition.name)
+        shown = Shown(metric, token, {"token": token, **metric.shared_as()})
+        self._number(shown)
+        self.shown[definition] = shown
+        if not definition.labelnames:
+            self.settle(shown, metric, how)
+            return
+        core.watch(metric, lambda series: self._newcomer(shown, series))  # type: ignore[arg-type]
+        for series in core.children(metric):  # type: ignore[arg-type]
+            if core.key(series) not in shown.places:
+                self.settle(shown, series, how)
+
+    def _number(self, shown: Shown) -> None:
+        inherited = self._inherited(shown)
+        if inherited is not None:
+            shown.number = self._numbers[shown.token]
+            return
+        try:
+            shown.number = self.lane.add_metric(shown.content)
+        except Full:
+            self._grow()
+            shown.number = self.lane.add_metric(shown.content)
+
+    def _inherited(self, shown: Shown) -> Metric | None:
+        """What the lane's earlier writers left of the same metric."""
+        inherited = self.unclaimed.get(shown.token)
+        return inherited if inherited is not None and inherited.content == shown.content else None
+
+    def settle(self, shown: Shown, series: Any, how: str = "add") -> None:
+        """Move a series to its place; "add" what it has counted to what is there, or "leave" the latter."""
+        try:
+            key = core.key(series) or ()
+            at = shown.places.get(key)
+            inherited = self._inherited(shown)
+            if at is None and inherited is not None:
+                at = inherited.series.pop(key, None)
+            if at is not None and shown.content["type"] == "gauge":
+                how = "leave"  # what was there is newer than a series that is new
+            elif at is None:
+                at = self._new_place(shown, key)
+                how = "keep" if how == "add" or shown.content["type"] == "stateset" else how
+            core.move(series, self.lane.values, at, how)  # type: ignore[arg-type]
+            shown.places[key] = at
+            self._recent.append((shown, series))
+            self.note(shown, key, core.payload(series))
+        except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here
+            if not self.reason:
+                self.reason = f"{type(reason).__name__}: {reason}"
+                log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
+
+    def settle_missed(self) -> None:
+        """Give places to series that have none: a thread may have been halted for long between making a series and showing it."""
+        for shown in list(self.shown.values()):
+            metric: Any = shown.metric()
+            if metric is not None and metric.definition.labelnames:
+                every = core.children(metric)
+                if len(every) > len(shown.places):
+                    for series in every:
+                        if core.key(series) not in shown.places:
+                            self.settle(shown, series)
+
+    def _new_place(self, shown: Shown, key: Key) -> int:
+        try:
+            return self.lane.add_series(shown.number, key)
+        except Full:
+            self._grow()
+            return self.lane.add_series(shown.number, key)
+
+    def note(self, shown: Shown, key: Key, payload: Any) -> None:
+        """Tell the others an info's facts."""
+        if shown.content["type"] == "info" and isinstance(payload, dict):
+            try:
+                self.lane.add_note(shown.number, key, payload)
+            except Full:
+                self._grow()
+                self.lane.add_note(shown.number, key, payload)
+
+    def _grow(self) -> None:
+        """Move to a larger lane, without what was removed. Its readers go over to it when it has the old one's name."""
+        old = self.lane
+        shown = [one for one in list(self.shown.values()) if one.number >= 0]
+        new = self._larger(old, shown)
+        for token, metric in self.unclaimed.items():
+            self._numbers[token] = number = new.add_metric(metric.content)
+            for key, at in metric.series.items():
+                place = new.add_series(number, key)
+                new.values[place : place + metric.width] = old.values[at : at + metric.width]
+                metric.series[key] = place
+                if key in metric.notes:
+                    new.add_note(number, key, metric.notes[key])
+        for one in shown:
+            one.number = self._numbers[one.token] if self._inherited(one) is not None else new.add_metric(one.content)
+            places, one.places = one.places, {}
+            self._move_all(one, places, new)
+        for one, series in self._recent:  # some of them may not stand in their table yet
+            key = core.key(series) or ()
+            how = "leave" if key in one.places else "keep"
+            if one.number >= 0 and one.metric() is not None:
+                at = one.places[key] if key in one.places else new.add_series(one.number, key)
+                one.places[key] = at
+                core.move(series, new.values, at, how)  # type: ignore[arg-type]
+        self.lane = new
+        new.publish()
+
+    def remove(self, metric: MetricBase, keys: Iterable[Key]) -> None:
+        """Show these series no longer."""
+        shown = self.shown.get(metric.definition)
+        for key in keys if shown is not None else ():
+            at = shown.places.pop(key, None) if shown is not None else None
+            if at is not None:
+                self.lane.remove(at)
+            self._recent = deque((one for one in self._recent if one[0] is not shown or core.key(one[1]) != key), maxlen=MOST_RECENT)
+
+    def forget(self, metric: MetricBase) -> None:
+        """Show a metric no longer."""
+        shown = self.shown.get(metric.definition)
+        if shown is not None:
+            core.watch(metric, None)  # type: ignore[arg-type]
+            self.remove(metric, list(shown.places))
+            del self.shown[metric.definition]
+
+    def _larger(self, old: Lane, shown: list[Shown]) -> Lane:
+        """A lane with room for four times what counts in the old one."""
+        widths = [(len(one.places), int(one.content["width"])) for one in shown]
+        widths += [(len(metric.series), metric.width) for metric in self.unclaimed.values()]
+        series, cells = sum(count for count, _ in widths), sum(count * (1 + width) for count, width in widths)
+        known = sum(len(metric.series) for metric in old.contents.metrics)
+        index = old.used if known <= series else old.used * (series + 1) // (known + 1) + old.used // 4
+        return Lane.create(old.path, index=max(1 << 15, 4 * index), cells=max(1 << 12, 4 * cells))
+
+    def _move_all(self, shown: Shown, places: dict[Key, int], new: Lane) -> None:
+        metric = shown.metric()
+        if metric is None:
+            return
+        for series in _all_series(metric):
+            key = core.key(series) or ()
+            if key in places:
+                shown.places[key] = new.add_series(shown.number, key)
+                core.move(series, new.values, shown.places[key], "keep")
+                payload = core.payload(series)
+                if shown.content["type"] == "info" and isinstance(payload, dict):
+                    new.add_note(shown.number, key, payload)
+
+
+def token_of(metric: Metric) -> Token:
+    """What a lane's metric is known by."""
+    registry, name = metric.content["token"]
+    return registry, name
+
+
+def counts_on(content: dict[str, Any]) -> bool:
+    """Whether a metric's numbers count after the process is gone that recorded them."""
+    if content["type"] == "gauge":
+        rule = str(content["rule"])
+        return not rule.startswith("live") and rule not in LIVE_RULES
+    return content["type"] not in {"info", "stateset"}
+
+
+def _all_series(metric: Any) -> list[Any]:
+    return core.children(metric) if metric.definition.labelnames else [metric]
+
+
+def start_alone(shown: Shown) -> None:
+    """Let all series of a metric start from zero, in memory of this process' own."""
+    metric = shown.metric()
+    if metric is None:
+        return
+    core.watch(metric, None)  # type: ignore[arg-type]
+    for series in _all_series(metric):
+        core.move(series, memoryview(bytearray(8 * shown.content["width"])).cast("d"), 0, "leave")

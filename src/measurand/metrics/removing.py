@@ -1,0 +1,45 @@
+"""Removal of series, as the other processes of the service see it: one step, whatever it is that goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from measurand import core
+from measurand.metrics import shared
+
+__all__ = ["Removing", "Replacing"]
+
+
+class Removing:
+    """What drops series of an instrument; stands before the core's class."""
+
+    if not TYPE_CHECKING:
+
+        def remove(self, *labelvalues: object) -> None:  # noqa: D102 - as below
+            with shared.removing(self):
+                super().remove(*labelvalues)
+
+        def remove_by_labels(self, labels: Mapping[str, object]) -> None:  # noqa: D102 - as below
+            with shared.removing(self):
+                super().remove_by_labels(labels)
+
+        def clear(self) -> None:  # noqa: D102 - as below
+            with shared.removing(self):
+                super().clear()
+
+        remove.__doc__ = core.Instrument.remove.__doc__
+        remove_by_labels.__doc__ = core.Instrument.remove_by_labels.__doc__
+        clear.__doc__ = core.Instrument.clear.__doc__
+
+
+class Replacing:
+    """What exchanges the series of a gauge; stands before the core's class."""
+
+    if not TYPE_CHECKING:
+
+        def replace(self, values: Mapping[Any, float]) -> None:  # noqa: D102 - as below
+            with shared.removing(self):
+                super().replace(values)
+
+        replace.__doc__ = core.GaugeBase.replace.__doc__

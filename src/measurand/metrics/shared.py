@@ -1,0 +1,305 @@
+"""Where this process' metrics meet those of the other processes of its service.
+
+:func:`begin` begins it: from then on a fork finds the family together (see ``sharing``), and a process that is itself a forked or spawned
+child joins at once. Until then every process keeps to itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from measurand import clock, core
+from measurand.core import ancestry
+from measurand.metrics.definition import Definition, definition_of, is_plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from measurand.metrics.instrument import MetricBase
+    from measurand.metrics.places import Shown
+    from measurand.metrics.registry import CollectorRegistry
+    from measurand.metrics.sharing import Other, Sharing
+    from measurand.metrics.snapshot import Family
+
+__all__ = [
+    "begin",
+    "combine",
+    "combined",
+    "current",
+    "enrol",
+    "identity",
+    "lead",
+    "leave",
+    "note",
+    "publish",
+    "removing",
+    "withdraw",
+]
+
+_current: dict[str, Sharing] = {}  # this process' part, once it needs one
+_family: dict[str, str] = {}  # its name, once it has begun
+_directory: list[Path] = []  # where it meets, if not in the usual place
+_registries: WeakSet[CollectorRegistry] = WeakSet()
+_sites: dict[str, Iterator[int]] = {}
+_mirrors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by registry
+
+Report = Callable[[str, str], None]
+
+
+def current() -> Sharing | None:
+    """This process' part in its family; ``None`` while nothing needed one."""
+    return _current.get("it")
+
+
+def identity(name: str) -> str:
+    """A registry's name among processes: equal in those that run the same program, different within one."""
+    number = next(_sites.setdefault(name, count(1)))
+    return name if number == 1 else f"{name} ({number})"
+
+
+def enrol(registry: CollectorRegistry, collector: Any) -> None:
+    """A metric was registered: let other processes see it, now or once there are any."""
+    if definition_of(collector) is None or not is_plain(collector):
+        return
+    _registries.add(registry)
+    sharing = current()
+    if sharing is not None:
+        sharing.enrol(registry, collector)
+
+
+def withdraw(collector: Any) -> None:
+    """A metric was unregistered."""
+    sharing = current()
+    if sharing is not None and definition_of(collector) is not None:
+        sharing.withdraw(collector)
+
+
+def removing(metric: MetricBase) -> Any:
+    """A context in which series of the metric are removed or exchanged."""
+    sharing = current()
+    return nullcontext() if sharing is None or not sharing.in_company else _removing(sharing, metric)
+
+
+@contextmanager
+def _removing(sharing: Sharing, metric: MetricBase) -> Iterator[None]:
+    root: Any = core.root(metric)  # type: ignore[arg-type]
+    if root is not metric:
+        yield
+        return
+    with sharing.removing(metric):
+        yield
+
+
+def note(series: Any) -> None:
+    """An info was given new facts."""
+    sharing = current()
+    if sharing is not None:
+        sharing.note(series, series)
+
+
+def _begin() -> bool:
+    """Be ready for company; false where there can be none."""
+    if os.name != "posix":
+        return False
+    if not _family:
+        name = ancestry.family()
+        if _family.setdefault("it", name) is name:
+            os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+            atexit.register(leave)
+    return True
+
+
+def _meet() -> Sharing:
+    """This process' part, from now on."""
+    from measurand.metrics.sharing import Sharing  # noqa: PLC0415 - imports what a process that is alone does not need
+
+    mine = Sharing(_family["it"], _directory[0] if _directory else None, _registries)
+    sharing = _current.setdefault("it", mine)
+    if sharing is mine:
+        _leave_with_multiprocessing()
+    return sharing
+
+
+def _company() -> Sharing | None:
+    """This process' part, if others are or were there; joins those that met without it."""
+    sharing = current()
+    if sharing is not None and sharing.in_company:
+        return sharing
+    if not _family or not ancestry.has_met(_family["it"], str(_directory[0]) if _directory else None):
+        return None
+    sharing = sharing or _meet()
+    return sharing if sharing.join() else None
+
+
+def begin(directory: Path | None = None) -> None:
+    """Let other processes of the service see what this one records, and see what they do; now or once there are any.
+
+    To be called in each process, or in one before it forks; again, it does nothing. The metrics that are registered already take part.
+
+    Args:
+        directory: Where the processes meet, instead of the usual place.
+
+    Raises:
+        RuntimeError: They have met already, elsewhere.
+    """
+    sharing = current()
+    if sharing is not None and sharing.directory != directory and sharing.in_company:
+        raise RuntimeError("the processes of this service have met already: name the directory before anything forks")
+    _directory[:] = [] if directory is None else [directory]
+    if sharing is not None:
+        sharing.directory = directory
+    elif _begin() and not ancestry.is_first(_family["it"]):
+        _meet().join()
+
+
+def lead() -> bool:
+    """Whether this process is the one of its service that does what only one shall do. To be asked before each turn.
+
+    True in a process that is alone, or where sharing has not begun. When the leader ends, however it ends, the next that asks leads.
+    """
+    return not _family or (current() or _meet()).lead()
+
+
+def publish() -> None:
+    """Let the other processes see what this one's gauge callbacks say now. For a background thread, every few seconds."""
+    sharing = current()
+    if sharing is not None:
+        sharing.publish()
+
+
+def leave() -> None:
+    """End this process' part; what it counted stays with its family. For the end of the process."""
+    sharing = current()
+    if sharing is not None:
+        sharing.leave()
+
+
+def _before_fork() -> None:
+    (current() or _meet()).before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    _current["it"].after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    _mirrors.clear()
+    _current["it"].after_fork_in_child()
+    _leave_with_multiprocessing()
+
+
+def _leave_with_multiprocessing() -> None:
+    """Its children end without what ``atexit`` knows."""
+    util = sys.modules.get("multiprocessing.util")
+    process = sys.modules.get("multiprocessing.process")
+    if util is not None:
+        util.register_after_fork(_current["it"], _finalize)  # it forgets finalizers in its forked children
+        if process is not None and process.parent_process() is not None:
+            _finalize(None)
+
+
+def _finalize(_: object) -> None:
+    util = sys.modules["multiprocessing.util"]
+    util.Finalize(None, leave, exitpriority=-100)
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------------------
+
+
+def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[Family]], report: Report) -> None:
+    """Put what other processes recorded into a snapshot.
+
+    Args:
+        registry: The registry.
+        ours: Its instruments, by the slot of their families.
+        slots: The snapshot; metrics that only others know are added at its end.
+        report: Told of what is left out: whose, and why.
+    """
+    sharing = _company()
+    if sharing is None:
+        return
+    with sharing.others() as others:
+        if others:
+            _Combination(sharing, registry, report).of_all(ours, slots, others)
+
+
+def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[list[Family]]:
+    """The families of these collectors with what other processes recorded; what a collector raises passes through."""
+    from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415 - as below
+
+    sharing = _company()
+    if sharing is None:
+        yield from (registry.families(collector) for collector in collectors)
+        return
+    slots = [registry.families(collector) for collector in collectors]
+    for families in slots:
+        for family_ in families:
+            if isinstance(family_, CellFamily):
+                family_.resolve()
+    ours = {slot: collector for slot, collector in enumerate(collectors) if is_plain(collector) and definition_of(collector) is not None}
+    combine(registry, ours, slots, lambda name, reason: None)
+    yield from slots
+
+
+class _Combination:
+    def __init__(self, sharing: Sharing, registry: CollectorRegistry, report: Report) -> None:
+        from measurand.metrics import combining  # noqa: PLC0415 - needs instruments, which need this module
+
+        self._combining = combining
+        self._sharing = sharing
+        self._registry = registry
+        self._report = report
+        self._mirrors = _mirrors.setdefault(registry, combining.Mirrors())
+
+    def of_all(self, ours: dict[int, Any], slots: list[list[Family]], others: dict[tuple[str, str], list[Other]]) -> None:
+        for slot, collector in ours.items():
+            shown = self._sharing.shown_as(collector.definition)
+            theirs = others.pop(shown.token, None) if shown is not None else None
+            if shown is not None and theirs and slots[slot]:
+                slots[slot] = self._of_one(collector.definition, shown.content, shown, slots[slot][0], theirs)
+        known = {collector.definition.name for collector in ours.values()}
+        for (identity_, name), theirs in others.items():
+            if identity_ == self._registry.identity and name not in known and self._registry.find(name) is None:
+                content = theirs[0].metric.content
+                slots.append(self._of_one(self._combining.definition_from(content), content, None, None, theirs))
+
+    def _of_one(
+        self, definition: Definition, content: dict[str, Any], shown: Shown | None, own: Family | None, theirs: list[Other]
+    ) -> list[Family]:
+        from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415
+
+        same = [other for other in theirs if _face(other.metric.content) == _face(content)]
+        if len(same) < len(theirs):
+            self._report(definition.name, "conflict")
+        same = [other for other in same if other.metric.series]
+        if not same:
+            return [own] if own is not None else []
+        common = self._registry.common_labels
+        if definition.type in {"info", "stateset"}:
+            return [self._combining.combined_samples(definition, own, common, same)]
+        frozen = own.frozen if isinstance(own, CellFamily) else None
+        entries = self._own_entries(definition, frozen) if definition.type == "gauge" and shown is not None else {}
+        definition, rows = self._combining.combined(definition, content, frozen, entries, same, self._mirrors)
+        return [CellFamily(definition, rows, common, own.with_created if isinstance(own, CellFamily) else False)]
+
+    def _own_entries(self, definition: Definition, frozen: Any) -> dict[tuple[str, ...], Any]:
+        called = {row for row, _ in frozen.payloads()}
+        entries = {}
+        for row, (key, numbers) in enumerate(frozen.rows()):
+            stamp, ways = self._sharing.marks(definition, key)
+            if row in called:
+                stamp, ways = clock.monotonic(), self._combining.WAS_SET
+            entries[key] = self._combining.Entry(numbers[0], stamp, ways, True, os.getpid())
+        return entries
+
+
+def _face(content: dict[str, Any]) -> dict[str, Any]:
+    """What has to agree for two processes' metrics to be the same."""
+    return {name: value for name, value in content.items() if name not in {"documentation", "token"}}

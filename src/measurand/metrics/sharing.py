@@ -1,0 +1,370 @@
+"""One process' part in what its service's processes show together.
+
+Nothing has to be set up. A process that is alone keeps its numbers to itself. It gets company when it forks, or when it is itself a child
+of another process of its service; from then on its series have their cells in a lane (``core.lanes``), where the others can read them. What
+a process shows is combined by ``metrics.combining``.
+
+Promises: recording is the same addition to memory, alone and in company. Over a fork nothing is lost or counted twice: the child starts
+from zero, the parent keeps its numbers. What goes wrong here (no place to meet, a full disk) is said once, and costs no more than what the
+other processes know: recording goes on in private memory.
+
+**Locking.** One lock guards the lane. Whoever makes a series while it is held does not wait: the series stays in private memory until the
+holder, before it is done, or the next scrape moves it. So a signal handler, a finaliser or another thread may make series at any moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
+
+from measurand import core
+from measurand.core.family import Family
+from measurand.core.lanes import Damaged, Metric, Reader
+from measurand.metrics.places import Key, Places, Shown, Token, start_alone, token_of
+
+if TYPE_CHECKING:
+    from measurand.metrics.instrument import MetricBase
+    from measurand.metrics.registry import CollectorRegistry
+
+__all__ = ["Other", "Sharing"]
+
+log = logging.getLogger("measurand")
+
+PATIENCE = 5.0
+"""Seconds to wait for another thread that has the lane; longer means that it is gone or hangs, and one does without."""
+
+
+class Other(NamedTuple):
+    """What a lane shows of one metric besides what this process' own instruments show.
+
+    Attributes:
+        metric: Its series and where their numbers are.
+        values: The cells.
+        alive: Whether the writer lives.
+        writer: The writer's process id.
+    """
+
+    metric: Metric
+    values: Any
+    alive: bool
+    writer: int
+
+
+class Sharing:
+    """See the module. ``measurand.metrics.shared`` has the one that is used; tests make their own.
+
+    Args:
+        name: The family's name.
+        directory: Where the family meets, instead of the usual place.
+        registries: Those whose metrics are shown.
+    """
+
+    def __init__(self, name: str, directory: Path | None, registries: WeakSet[CollectorRegistry]) -> None:
+        self.name = name
+        self.directory = directory
+        self._forking = False
+        self.reason = ""
+        """Why others do not see what this process records, or an empty string."""
+        self._registries = registries
+        self._begin()
+
+    def _begin(self) -> None:
+        self._leads = False
+        self._user = os.geteuid()
+        self._lock = threading.Lock()
+        self._inside: set[int] = set()  # the threads that have the lane or wait for it
+        self._family: Family | None = None
+        self._places: Places | None = None
+        self._pending: list[tuple[Shown, Any]] = []
+        self._gone: list[tuple[MetricBase, set[Key]]] = []
+        self._readers: dict[int, Reader] = {}
+        self._quarantined: set[int] = set()
+
+    # -- the lock ----------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _exclusive(self, patience: float = PATIENCE) -> Iterator[bool]:
+        """Have the lane for oneself; yields whether one has it. A thread that has it already does not get it twice."""
+        me, lock = threading.get_ident(), self._lock
+        if me in self._inside:  # a signal handler or a finaliser: what it interrupted has the lane, or is about to
+            yield False
+            return
+        self._inside.add(me)
+        try:
+            if not (lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False)):
+                yield False
+                return
+            try:
+                yield True
+                self._settle_pending()
+            finally:
+                lock.release()
+        finally:
+            self._inside.discard(me)
+
+    def _settle_pending(self) -> None:
+        while self._places is not None and (self._pending or self._gone):
+            while self._pending:
+                self._places.settle(*self._pending.pop(0))
+            while self._gone:
+                metric, keys = self._gone.pop(0)
+                self._places.remove(metric, keys.difference(_keys(metric)))
+
+    # -- company -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def in_company(self) -> bool:
+        """Whether this process' numbers are where others see them."""
+        return self._places is not None
+
+    def enrol(self, registry: CollectorRegistry, metric: MetricBase) -> None:
+        """Show a metric to the others, if there are any."""
+        if self._places is not None:
+            with self._exclusive() as has:
+                if has and self._places is not None:
+                    self._places.show(registry, metric)
+
+    def join(self) -> bool:
+        """Let the others see this process' numbers; true if they do. Does nothing if they do already."""
+        if self._places is None and not self.reason:
+            with self._exclusive() as has:
+                if has and self._places is None:
+                    self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
+        return self._places is not None
+
+    def _attempt(self, step: Any) -> bool:
+        try:
+            step()
+        except Exception as reason:  # noqa: BLE001 - the host goes on, whatever it is
+            self._places = None
+            self.reason = f"{type(reason).__name__}: {reason}"
+            log.warning(
+                "this process cannot share its metrics with the other processes of its service (%s): each shows its own only. Said once.",
+                reason,
+            )
+            return False
+        return True
+
+    def _enter(self, family: Family, how: str) -> None:
+        self._family = family
+        self._user = os.geteuid()
+        if self._leads:
+            self._leads = family.lead()
+        self._places = places = Places(family, self._settle_soon, self._say_damaged)
+        for registry in self._all_registries():
+            for collector in registry.collectors():
+                if hasattr(collector, "shared_as"):
+                    places.show(registry, collector, how)
+
+    def _follow_user(self) -> None:
+        """Meet anew where the process has become another user, who cannot read what is in the first one's directory. The lock is held."""
+        if self._places is not None and os.geteuid() != self._user:
+            for reader in self._readers.values():
+                reader.close()
+            self._readers = {}
+            self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
+
+    def lead(self) -> bool:
+        """Whether this process leads its family: it does if it is alone, or if nobody else does when it asks.
+
+        To be asked again before each turn of what only one process does: when the leader ends, the next one that asks leads.
+        """
+        with self._exclusive() as has:
+            if has and self._family is not None and self._places is not None:
+                with suppress(OSError):
+                    self._leads = self._family.lead()
+                return self._leads
+        self._leads = has
+        return has
+
+    def _all_registries(self) -> list[CollectorRegistry]:
+        while True:
+            try:
+                return sorted(self._registries, key=lambda registry: registry.identity)
+            except RuntimeError:  # another thread has added one meanwhile
+                continue
+
+    # -- series ------------------------------------------------------------------------------------------------------------
+
+    def _settle_soon(self, shown: Shown, series: Any) -> None:
+        """A new series: give it its place now, or leave that to whoever has the lane."""
+        if self._places is None:
+            return
+        with self._exclusive(0) as has:
+            if has and self._places is not None:
+                self._follow_user()
+                self._places.settle(shown, series)
+        if not has:
+            self._pending.append((shown, series))
+            if not self._lock.locked():  # whoever had it may have looked just before
+                with self._exclusive(0):
+                    pass
+
+    def note(self, metric: MetricBase, series: Any) -> None:
+        """Tell the others of a series' facts."""
+        if self._places is not None:
+            with self._exclusive() as has:
+                shown = self.shown_as(metric.definition)
+                if has and self._places is not None and shown is not None and (core.key(series) or ()) in shown.places:
+                    self._places.note(shown, core.key(series) or (), core.payload(series))
+
+    @contextmanager
+    def removing(self, metric: MetricBase) -> Iterator[None]:
+        """While the block runs, series of a metric are removed or exchanged; to the others it is one step."""
+        with self._exclusive() as has:
+            places = self._places
+            if places is None or self.shown_as(metric.definition) is None:
+                yield
+                return
+            before = set(_keys(metric))
+            if not has:
+                try:
+                    yield
+                finally:
+                    self._gone.append((metric, before))
+                return
+            lane = places.lane
+            lane.begin_exchange()
+            try:
+                yield
+            finally:
+                self._settle_pending()
+                places.remove(metric, before.difference(_keys(metric)))
+                lane.end_exchange()
+
+    def withdraw(self, metric: MetricBase) -> None:
+        """Show a metric no longer, unless another registry still has it."""
+        if self._places is None or any(registry.find(metric.definition.name) is metric for registry in self._all_registries()):
+            return
+        with self._exclusive() as has:
+            if has and self._places is not None:
+                self._places.forget(metric)
+
+    def publish(self) -> None:
+        """Let the others see what this process' gauge callbacks say now; until the next time they see what they said then.
+
+        Calls the callbacks in this thread, one after the other; what one raises leaves its last value.
+        """
+        for shown in list(self._places.shown.values()) if self._places is not None else ():
+            metric: Any = shown.metric()
+            if metric is None or shown.content["type"] != "gauge":
+                continue
+            every: list[Any] = core.children(metric) if metric.definition.labelnames else [metric]
+            for series in every:
+                callback = core.payload(series)
+                if callable(callback):
+                    with suppress(Exception):
+                        core.GaugeBase.set(series, float(callback()))
+
+    # -- forks -------------------------------------------------------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Join the family, and let no other thread have the lane during the fork."""
+        self.join()
+        self._forking = threading.get_ident() not in self._inside and self._lock.acquire(timeout=PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Let the lane go."""
+        if self._forking:
+            self._forking = False
+            self._lock.release()
+            with self._exclusive(0):
+                pass
+
+    def after_fork_in_child(self) -> None:
+        """Start from zero, in a lane of one's own; in private memory if there is none to be had."""
+        family, places = self._family, self._places
+        for reader in self._readers.values():
+            with suppress(OSError):
+                reader.close()
+        self._begin()
+        self._forking = False
+        if places is not None and family is not None and not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
+            for shown in places.shown.values():
+                start_alone(shown)
+
+    # -- leaving -----------------------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Let the family go on without this process: what it counted stays with it. The last one out removes everything."""
+        with self._exclusive() as has:
+            family, self._family = self._family, None
+            if has and family is not None:
+                for reader in self._readers.values():
+                    reader.close()
+                self._readers = {}
+                self._places = None
+                self.reason = "this process has left its family"
+                with suppress(OSError):
+                    family.leave()
+
+    # -- reading -----------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def others(self) -> Iterator[dict[Token, list[Other]]]:
+        """What is known besides this process' own instruments: by metric, one entry per lane that has it."""
+        with self._exclusive() as has:
+            found: dict[Token, list[Other]] = {}
+            if has and self._family is not None and self._places is not None:
+                self._follow_user()
+                self._settle_pending()
+                self._places.settle_missed()
+                for token, metric in self._places.unclaimed.items():
+                    if metric.series:
+                        found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
+                try:
+                    self._read_lanes(self._family, found)
+                except OSError as reason:
+                    if not self.reason:
+                        self.reason = f"{type(reason).__name__}: {reason}"
+                        log.warning("what the other processes of this service have recorded cannot be read (%s). Said once.", reason)
+            yield found
+
+    def shown_as(self, definition: Any) -> Shown | None:
+        """What the lane has of one of this process' metrics."""
+        return self._places.shown.get(definition) if self._places is not None else None
+
+    def marks(self, definition: Any, key: Key) -> tuple[float, int]:
+        """When one of this process' own gauges was last written to, and how; see ``core.contract``. Inside :meth:`others`."""
+        shown = self.shown_as(definition)
+        at = shown.places.get(key) if shown is not None else None
+        return (0.0, 0) if at is None or self._places is None else (self._places.lane.values[at + 1], int(self._places.lane.values[at + 2]))
+
+    def _read_lanes(self, family: Family, found: dict[Token, list[Other]]) -> None:
+        members = [member for member in family.members() if member.number != family.lane]
+        for number in set(self._readers).difference(member.number for member in members):
+            self._readers.pop(number).close()
+        for number, path, alive in members:
+            reader = self._readers.setdefault(number, Reader(path))
+            try:
+                reading = reader.read()
+            except FileNotFoundError:
+                continue  # its process has only just locked it
+            except (Damaged, OSError) as damage:
+                self._say_damaged(number, str(damage))
+                reader.close()
+                continue
+            if reading.damage is not None:
+                self._say_damaged(number, reading.damage)
+            for metric in reading.metrics:
+                found.setdefault(token_of(metric), []).append(Other(metric, reading.values, alive, reading.writer))
+
+    def _say_damaged(self, number: int, damage: str) -> None:
+        if number not in self._quarantined:
+            self._quarantined.add(number)
+            log.warning("what another process of this service has recorded is damaged (lane %d: %s) and left out in part", number, damage)
+
+    @property
+    def quarantined(self) -> int:
+        """How many damaged lanes this process has met."""
+        return len(self._quarantined)
+
+
+def _keys(metric: MetricBase) -> list[Key]:
+    return [core.key(series) or () for series in core.children(metric)]  # type: ignore[arg-type]

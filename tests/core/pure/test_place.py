@@ -1,0 +1,203 @@
+"""Where cells are: moving them, being told of new series. Both twins."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import threading
+import weakref
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from measurand.errors import LabelError
+from tests.core.kit import Kit
+from tests.support import StillClock, eager_switching, for_a_while, in_background
+
+STAMP, WAYS = 1, 2
+SET, ADDED = 1, 2
+
+
+def memory(*numbers: float) -> memoryview[float]:
+    return memoryview(array("d", numbers))
+
+
+def test_numbers_go_along_are_added_or_stay_behind(make: Kit) -> None:
+    counter, summary, histogram = make.counter(), make.summary(), make.histogram("a")
+    counter.inc(2)
+    summary.observe(5)
+    histogram.labels("x").observe(1.5)
+    place = memory(100, 10, 10, 1, 1, 1, 1, 1)
+    make.core.move(counter, place, 0, "keep")
+    make.core.move(summary, place, 1, "add")
+    make.core.move(histogram.labels("x"), place, 3, "leave")
+    counter.inc()
+    summary.observe(1)
+    histogram.labels("x").observe(9)
+    assert list(place) == [3, 12, 16, 1, 1, 1, 2, 10]
+    assert make.rows(counter) == {(): (3,)}
+    assert make.rows(summary) == {(): (12, 16)}
+    assert make.rows(histogram) == {("x",): (1, 2, 3, 5, 10)}
+    assert make.core.read(counter) == (3,)
+
+
+def test_what_is_written_to_the_memory_is_what_the_series_has(make: Kit) -> None:
+    counter, place = make.counter("a"), memory(0, 0)
+    make.core.move(counter.labels("x"), place, 1, "keep")
+    place[1] = 41
+    counter.labels("x").inc()
+    assert make.rows(counter) == {("x",): (42,)}
+    counter.labels("x").reset()
+    assert place[1] == 0
+
+
+def test_a_series_moves_again_with_all_it_has(make: Kit, still_clock: StillClock) -> None:
+    gauge = make.gauge("a", stamped=True)
+    first, second = memory(0, 0, 0), memory(0, 7, 7, 7)
+    make.core.move(gauge.labels("x"), first, 0, "keep")
+    gauge.labels("x").set(3)
+    set_at = still_clock.elapsed
+    still_clock.advance(5)
+    make.core.move(gauge.labels("x"), second, 1, "keep")
+    make.core.move(gauge.labels("x"), second, 1, "add")  # it is there
+    assert list(second) == [0, 3, set_at, SET]
+    gauge.labels("x").set(4)
+    assert list(first) == [3, set_at, SET]
+    assert list(second) == [0, 4, set_at + 5, SET]
+
+
+def test_a_gauge_notes_how_it_was_written_to_wherever_it_was_then(make: Kit) -> None:
+    steps: dict[str, tuple[Callable[[Any], None], int]] = {
+        "set": (lambda gauge: gauge.set(0), SET),
+        "inc": (lambda gauge: gauge.inc(0), ADDED),
+        "dec": (lambda gauge: gauge.dec(0), ADDED),
+        "time": (lambda gauge: gauge.time().__enter__() and gauge.set_to_current_time(), SET),
+        "both": (lambda gauge: (gauge.set(1), gauge.inc()), SET | ADDED),
+        "nothing": (lambda gauge: None, 0),
+    }
+    for step, ways in steps.values():
+        before, after, place = make.gauge(), make.gauge(), memory(0, 0, 0, 0, 0, 0)
+        step(before)
+        make.core.move(before, place, 0, "keep")
+        make.core.move(after, place, 3, "keep")
+        step(after)
+        assert (place[WAYS], place[3 + WAYS]) == (ways, ways)
+    gauge, place = make.gauge("a"), memory(0, 0, 0)
+    make.core.move(gauge.labels("x"), place, 0, "keep")
+    gauge.replace({"x": 5})
+    assert list(place) == [5, 0, SET]
+
+
+def test_when_a_gauge_is_set_is_noted_where_that_matters(make: Kit, still_clock: StillClock) -> None:
+    for spec, noted in (({}, False), ({"stamped": True}, True), ({"expire_after": 50.0}, True)):
+        gauge, place = make.gauge("a", **spec), memory(0, 0, 0)
+        make.core.move(gauge.labels("x"), place, 0, "keep")
+        for step in (lambda series: series.set(1), lambda series: series.set(2)):
+            still_clock.advance(1)
+            step(gauge.labels("x"))
+            assert place[STAMP] == (still_clock.elapsed if noted else 0)
+        still_clock.advance(1)
+        gauge.replace({"x": 3})
+        assert place[STAMP] == (still_clock.elapsed if noted else 0)
+
+
+def test_a_gauge_that_leaves_its_numbers_starts_as_one_that_was_never_written_to(make: Kit) -> None:
+    gauge, place = make.gauge(), memory(0, 0, 0)
+    gauge.inc(5)
+    make.core.move(gauge, place, 0, "leave")
+    assert (make.core.read(gauge), place[WAYS]) == ((0,), 0)
+    gauge.inc()
+    assert list(place) == [1, 0, ADDED]
+
+
+def test_memory_lives_as_long_as_a_series_is_in_it(make: Kit) -> None:
+    class Memory(bytearray):
+        pass
+
+    counter, place = make.counter("a"), Memory(16)
+    alive = weakref.ref(place)
+    series = counter.labels("x")
+    make.core.move(series, memoryview(place).cast("d"), 1, "keep")
+    del place
+    gc.collect()
+    series.inc(2)
+    assert make.core.read(series) == (2,)
+    make.core.move(series, memory(0), 0, "keep")
+    gc.collect()
+    assert alive() is None
+    assert make.core.read(series) == (2,)
+
+
+@pytest.mark.parametrize(
+    ("place", "offset", "how", "error", "message"),
+    [
+        (memory(0, 0), 2, "keep", ValueError, "1 cells at 2 do not fit into memory for 2"),
+        (memory(0), -1, "keep", ValueError, "do not fit"),
+        (memory(0), 0, "take", ValueError, "'keep', 'add' and 'leave', not 'take'"),
+        (memory(0), 0, None, ValueError, "not None"),
+        (memoryview(b"12345678").cast("d"), 0, "keep", TypeError, "writable memoryview of doubles"),
+        (memoryview(bytearray(8)), 0, "keep", TypeError, "writable memoryview of doubles"),
+        (array("d", [0]), 0, "keep", TypeError, "writable memoryview of doubles"),
+    ],
+)
+def test_a_place_that_does_not_fit_is_refused_and_changes_nothing(
+    make: Kit, place: Any, offset: int, how: Any, error: type[Exception], message: str
+) -> None:
+    counter = make.counter()
+    counter.inc(3)
+    with pytest.raises(error, match=message):
+        make.core.move(counter, place, offset, how)
+    counter.inc()
+    assert make.core.read(counter) == (4,)
+
+
+def test_what_has_no_cells_cannot_be_moved(make: Kit) -> None:
+    with pytest.raises(LabelError):
+        make.core.move(make.counter("a"), memory(0), 0, "keep")
+
+
+def test_each_new_series_is_told_of_before_it_is_seen(make: Kit) -> None:
+    counter, told = make.counter("a"), []
+
+    def watch(series: Any) -> None:
+        told.append((make.core.key(series), len(make.core.children(counter))))
+
+    counter.labels("before")
+    make.core.watch(counter, watch)
+    counter.labels("x").inc()
+    counter.labels("x").inc()
+    counter.labels(a="y")
+    make.core.watch(counter, None)
+    counter.labels("z")
+    assert told == [(("x",), 1), (("y",), 2)]
+
+
+def test_what_a_watcher_raises_leaves_labels_and_no_series_behind(make: Kit) -> None:
+    counter = make.counter("a")
+    make.core.watch(counter, lambda series: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        counter.labels("x")
+    assert make.core.children(counter) == []
+
+
+def test_nothing_is_lost_while_threads_record_on_series_that_are_moved(make: Kit) -> None:
+    counter, histogram = make.counter(), make.histogram("a")
+    series = histogram.labels("x")
+    numbers = [itertools.count(1), itertools.count(1)]
+    counts = [0, 0]
+
+    def record(thread: int) -> None:
+        counter.inc()
+        series.observe(1.5)
+        counts[thread] = next(numbers[thread])
+
+    with eager_switching(), in_background(lambda: record(0), lambda: record(1)):
+        for number in for_a_while():
+            make.core.move(counter, memory(0, 0, 5), number % 2, "keep")
+            make.core.move(series, memory(0, 0, 0, 0, 0, 0), number % 2, "keep")
+            if number % 50 == 0:
+                threading.Event().wait(0.0001)
+    assert make.core.read(counter) == (sum(counts),)
+    assert make.core.read(series) == (0, sum(counts), 0, 0, 1.5 * sum(counts))

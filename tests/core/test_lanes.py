@@ -1,0 +1,200 @@
+"""Lanes as files: what a reader sees of a writer, whatever happens to the file."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from measurand.core import lane_format
+from measurand.core.lanes import Damaged, Full, Lane, Reader
+
+pytestmark = pytest.mark.once
+
+CONTENT = {"name": "m", "width": 2}
+
+
+def written(path: Path, series: int = 3) -> Lane:
+    """A lane with one metric, whose series "0", "1", … have the numbers 1.5 and 0, 1, …"""
+    lane = Lane.create(path)
+    metric = lane.add_metric(CONTENT)
+    for number in range(series):
+        at = lane.add_series(metric, (str(number), "é\n"))
+        lane.values[at], lane.values[at + 1] = 1.5, number
+    lane.publish()
+    return lane
+
+
+def seen(reader: Reader) -> dict[str, tuple[float, ...]]:
+    reading = reader.read()
+    return {
+        key[0]: tuple(reading.values[at : at + metric.width])
+        for metric in reading.metrics
+        for key, at in metric.series.items()
+        if reading.values[at - 1] == 1.0
+    }
+
+
+def test_a_reader_sees_what_was_written_and_what_is_added_later(tmp_path: Path) -> None:
+    lane, reader = written(tmp_path / "lane-0"), Reader(tmp_path / "lane-0")
+    assert seen(reader) == {"0": (1.5, 0.0), "1": (1.5, 1.0), "2": (1.5, 2.0)}
+    lane.values[lane.add_series(0, ("new", ""))] += 7
+    lane.values[lane.contents.metrics[0].series["0", "é\n"]] += 1
+    assert seen(reader) == {"0": (2.5, 0.0), "1": (1.5, 1.0), "2": (1.5, 2.0), "new": (7.0, 0.0)}
+    reading = reader.read()
+    assert (reading.writer, reading.damage, reading.metrics[0].content) == (os.getpid(), None, CONTENT)
+    assert next(iter(reading.metrics[0].series)) == ("0", "é\n")
+
+
+def test_a_removed_series_is_not_shown_and_a_new_one_of_its_labels_is_another(tmp_path: Path) -> None:
+    lane, reader = written(tmp_path / "lane-0"), Reader(tmp_path / "lane-0")
+    at = lane.contents.metrics[0].series["1", "é\n"]
+    lane.remove(at)
+    assert not lane.is_shown(at)
+    assert sorted(seen(reader)) == ["0", "2"]
+    assert lane.add_series(0, ("1", "é\n")) != at
+    assert seen(reader)["1"] == (0.0, 0.0)
+
+
+def test_the_last_note_about_a_series_stands(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0")
+    lane.add_note(0, ("0", "é\n"), {"version": "1"})
+    lane.add_note(0, ("0", "é\n"), {"version": "2"})
+    used = lane.used
+    lane.add_note(0, ("0", "é\n"), {"version": "2"})
+    assert lane.used == used
+    assert Reader(lane.path).read().metrics[0].notes == {("0", "é\n"): {"version": "2"}}
+
+
+def test_a_lane_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    lane = Lane.create(tmp_path / "lane-0")
+    assert not lane.path.exists()
+    lane.publish()
+    assert lane.path.stat().st_blocks * 512 >= lane.path.stat().st_size  # set aside, not only promised
+    assert [path.name for path in tmp_path.iterdir()] == ["lane-0"]
+    assert lane.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_device_is_an_error_at_creation_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match="No space"):
+        Lane.create(tmp_path / "lane-0")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sizes", [{"index": 200}, {"cells": 7}])
+def test_a_full_lane_says_so_and_what_it_has_stays_readable(tmp_path: Path, sizes: dict[str, int]) -> None:
+    lane = Lane.create(tmp_path / "lane-0", **sizes)
+    metric = lane.add_metric(CONTENT)
+
+    def fill() -> None:
+        for number in range(100):
+            lane.add_series(metric, (str(number), ""))
+
+    with pytest.raises(Full):
+        fill()
+    lane.publish()
+    assert seen(Reader(lane.path)) == {key[0]: (0.0, 0.0) for key in lane.contents.metrics[0].series}
+
+
+def test_a_larger_lane_takes_the_place_of_one_that_is_being_read(tmp_path: Path) -> None:
+    written(tmp_path / "lane-0")
+    reader = Reader(tmp_path / "lane-0")
+    assert len(seen(reader)) == 3
+    written(tmp_path / "lane-0", series=5)
+    assert len(seen(reader)) == 5
+    (tmp_path / "lane-0").unlink()
+    with pytest.raises(FileNotFoundError):
+        reader.read()
+
+
+def test_an_adopted_lane_goes_on_where_its_writer_stopped(tmp_path: Path) -> None:
+    written(tmp_path / "lane-0").begin_exchange()
+    lane = Lane.adopt(tmp_path / "lane-0")
+    lane.values[lane.contents.metrics[0].series["1", "é\n"]] += 1
+    lane.add_series(0, ("3", ""))
+    assert seen(Reader(lane.path)) == {"0": (1.5, 0.0), "1": (2.5, 1.0), "2": (1.5, 2.0), "3": (0.0, 0.0)}
+
+
+def test_a_reader_waits_for_an_exchange_to_end_but_not_for_ever(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0")
+    lane.begin_exchange()
+    assert len(seen(Reader(lane.path))) == 3
+    lane.end_exchange()
+    lane.end_exchange()
+    assert Reader(lane.path).read(attempts=1).damage is None
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    written(tmp_path / "lane-0")
+    (tmp_path / "lane-1").symlink_to(tmp_path / "lane-0")
+    for use in (Reader(tmp_path / "lane-1").read, lambda: Lane.adopt(tmp_path / "lane-1")):
+        with pytest.raises(OSError, match="symbolic"):
+            use()
+
+
+# -- damage --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lane_cut_off_anywhere_is_reported_and_nothing_else(tmp_path: Path) -> None:
+    lane = Lane.create(tmp_path / "lane-0", index=512, cells=32)
+    lane.add_metric(CONTENT)
+    lane.add_series(0, ("x", ""))
+    lane.publish()
+    whole = lane.path.read_bytes()
+    cut, reader = tmp_path / "cut", Reader(tmp_path / "cut")
+    for length in range(len(whole)):
+        cut.write_bytes(whole[:length])
+        for use in (reader.read, Reader(cut).read, lambda: Lane.adopt(cut)):
+            with pytest.raises(Damaged):
+                use()
+    cut.write_bytes(whole)
+    assert seen(reader) == {"x": (0.0, 0.0)}
+
+
+def test_a_reader_survives_a_file_that_is_cut_while_it_reads(tmp_path: Path) -> None:
+    lane, reader = written(tmp_path / "lane-0"), Reader(tmp_path / "lane-0")
+    seen(reader)
+    os.truncate(lane.path, 100)
+    with pytest.raises(Damaged):
+        reader.read()
+
+
+def test_flipped_bits_are_found_or_change_one_number_only(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0", series=20)
+    whole, flipped, chance = lane.path.read_bytes(), tmp_path / "flipped", random.Random(1)
+    start = lane_format.START
+    places = [chance.randrange(start + lane.used) for _ in range(700)] + [chance.randrange(len(whole)) for _ in range(300)]
+    good = seen(Reader(lane.path))
+    found = 0
+    for place in places:
+        data = bytearray(whole)
+        data[place] ^= 1 << chance.randrange(8)
+        flipped.write_bytes(data)
+        reader = Reader(flipped)
+        try:
+            reading = reader.read(attempts=2)
+        except Damaged:
+            found += 1
+            continue
+        found += reading.damage is not None
+        now = seen(reader)
+        assert all(key in good for key in now)
+        assert sum(now[key] != good[key] for key in now) <= 1
+        assert reading.damage is not None or len(now) >= len(good) - 1
+    assert found >= 600
+
+
+def test_what_stands_before_the_damage_is_still_read(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0", series=5)
+    data = bytearray(lane.path.read_bytes())
+    data[lane_format.START + lane.used - 9] ^= 255
+    (tmp_path / "hurt").write_bytes(data)
+    reader = Reader(tmp_path / "hurt")
+    assert sorted(seen(reader)) == ["0", "1", "2", "3"]
+    assert reader.read().damage == "a record's checksum is wrong"
