@@ -168,7 +168,7 @@ def test_only_the_clock_reads_the_time() -> None:
 
 
 def test_only_the_configuration_reads_the_environment() -> None:
-    """But for ``MEASURAND_PURE``, which chooses the core before there is anything to configure."""
+    """But for what is needed before there is anything to configure: which core there is, and where processes meet."""
 
     def reads(source: str) -> list[str]:
         named = {"environ", "environb", "getenv", "getenvb", "expandvars"}
@@ -183,6 +183,7 @@ def test_only_the_configuration_reads_the_environment() -> None:
 
     found = {name: reads(source) for name, source in MODULES.items() if not stands_in(name, "config")}
     assert [line for line in found.pop("measurand.core") if '"MEASURAND_PURE"' not in line] == []
+    assert [line for line in found.pop("measurand.core.ancestry") if '"MEASURAND_FAMILY_DIR"' not in line] == []
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 

@@ -213,7 +213,8 @@ def test_threads_that_start_one_another_run_once_each_in_a_child(make) -> None:
 
     def run_once_here() -> bool:
         wait_until(lambda: started.count(os.getpid()) >= 6)
-        return all([thread.stop(30) for thread in threads]) and running() == 0
+        stopped = [thread.stop(30) for thread in threads]
+        return all(stopped) and running() == 0
 
     assert all(in_child(run_once_here) for _ in range(5))
 

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import NamedTuple
 
-__all__ = ["Process", "family", "has_met", "is_first", "process"]
+__all__ = ["Process", "chosen_directory", "family", "has_met", "is_first", "process"]
 
 PROC = "/proc"
 SHARED_MEMORY = "/dev/shm"
@@ -67,6 +67,12 @@ def family(pid: int | None = None, proc: str = PROC) -> str:
 def is_first(name: str) -> bool:
     """Whether this process is the one that a family is named after."""
     return name.split("-")[1] == str(os.getpid())
+
+
+def chosen_directory() -> str | None:
+    """The directory that ``MEASURAND_FAMILY_DIR`` names; read when they first meet, which may be long before anything is configured."""
+    chosen = os.environ.get("MEASURAND_FAMILY_DIR")
+    return os.path.abspath(chosen) if chosen else None
 
 
 def has_met(name: str, directory: str | None = None) -> bool:

@@ -1,7 +1,7 @@
 """Where this process' metrics meet those of the other processes of its service.
 
-:func:`begin` begins it: from then on a fork finds the family together (see ``sharing``), and a process that is itself a forked or spawned
-child joins at once. Until then every process keeps to itself.
+The first metric that is registered begins it: from then on a fork finds the family together (see ``sharing``), and a process that is itself
+a forked or spawned child joins at once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _current: dict[str, Sharing] = {}  # this process' part, once it needs one
 _family: dict[str, str] = {}  # its name, once it has begun
 _directory: list[Path] = []  # where it meets, if not in the usual place
 _registries: WeakSet[CollectorRegistry] = WeakSet()
-_sites: dict[str, Iterator[int]] = {}
+_sites: dict[str, Iterator[int]] = {}  # how many registries a line has made
+_sites_of_others: set[str] = set()  # the lines that had made some before the fork that made this process
 _mirrors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by registry
 
 Report = Callable[[str, str], None]
@@ -59,16 +60,24 @@ def current() -> Sharing | None:
 
 
 def identity(name: str) -> str:
-    """A registry's name among processes: equal in those that run the same program, different within one."""
+    """A registry's name among processes: equal in those that run the same program, different within one.
+
+    Empty for one that a forked child makes where registries had been made before the fork: the parent may go on making its own there, and
+    no number would tell whose is whose. It stays the child's alone.
+    """
+    if name in _sites_of_others:
+        return ""
     number = next(_sites.setdefault(name, count(1)))
     return name if number == 1 else f"{name} ({number})"
 
 
 def enrol(registry: CollectorRegistry, collector: Any) -> None:
     """A metric was registered: let other processes see it, now or once there are any."""
-    if definition_of(collector) is None or not is_plain(collector):
+    if definition_of(collector) is None or not is_plain(collector) or not registry.identity:
         return
     _registries.add(registry)
+    if not _family:
+        begin()
     sharing = current()
     if sharing is not None:
         sharing.enrol(registry, collector)
@@ -141,21 +150,27 @@ def _company() -> Sharing | None:
 def begin(directory: Path | None = None) -> None:
     """Let other processes of the service see what this one records, and see what they do; now or once there are any.
 
-    To be called in each process, or in one before it forks; again, it does nothing. The metrics that are registered already take part.
+    The first metric that is registered does this. Again, it does nothing but note the directory.
 
     Args:
-        directory: Where the processes meet, instead of the usual place.
+        directory: Where the processes meet, instead of what the environment says or the usual place; see ``core.ancestry``.
 
     Raises:
         RuntimeError: They have met already, elsewhere.
     """
     sharing = current()
-    if sharing is not None and sharing.directory != directory and sharing.in_company:
+    if sharing is not None and directory is not None and sharing.directory != directory and sharing.in_company:
         raise RuntimeError("the processes of this service have met already: name the directory before anything forks")
-    _directory[:] = [] if directory is None else [directory]
-    if sharing is not None:
-        sharing.directory = directory
-    elif _begin() and not ancestry.is_first(_family["it"]):
+    chosen = ancestry.chosen_directory() if directory is None and not _directory else None
+    if chosen is not None:
+        from pathlib import Path  # noqa: PLC0415 - dear, and not needed by a process that is alone
+
+        directory = Path(chosen)
+    if directory is not None:
+        _directory[:] = [directory]
+        if sharing is not None:
+            sharing.directory = directory
+    if sharing is None and _begin() and (chosen is not None or not ancestry.is_first(_family["it"])):
         _meet().join()
 
 
@@ -191,6 +206,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _mirrors.clear()
+    _sites_of_others.update(_sites)
     _current["it"].after_fork_in_child()
     _leave_with_multiprocessing()
 
