@@ -184,12 +184,16 @@ class Family:
         _lock(self._locks, _leader_of(task) + 1, fcntl.F_RDLCK)
 
     def step_back(self, task: str) -> bool:
-        """Take part no longer; whether this process is the last one, and has to do what is to be done.
+        """Take part no longer; whether this process is the last one, and has to do what is to be done before it lets go.
 
-        Of several that ask at the same moment one is told so, or one after the other; never none.
+        Of several that ask at the same moment one is told so, or one after the other; never none, and never two at a time.
         """
         _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
         return _lock(self._locks, _leader_of(task) + 1, fcntl.F_WRLCK)
+
+    def let_go(self, task: str) -> None:
+        """Have done what was to be done, or leave it to others."""
+        _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
 
     @property
     def is_there(self) -> bool:

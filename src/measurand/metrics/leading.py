@@ -6,7 +6,8 @@ ends, however it ends. A process that is alone leads in everything, and is the l
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,21 +67,30 @@ class Leading:
                     self._family.follow(task)
 
     def take_part(self, task: str) -> None:
-        """Be one of those of whom the last one does something; see :meth:`step_back`. A forked child does not take part."""
+        """Be one of those of whom the last one does something; see :meth:`stepping_back`. A forked child does not take part."""
         with self._exclusive():
             self._parts.add(task)
             if self._family is not None:
                 with suppress(OSError):
                     self._family.take_part(task)
 
-    def step_back(self, task: str) -> bool:
-        """Take part no longer; whether this process is the last one. It is if it is alone, or cannot know."""
+    @contextmanager
+    def stepping_back(self, task: str) -> Iterator[bool]:
+        """Take part no longer; yields whether this process is the last one. It is if it is alone, or cannot know."""
+        is_last, family = True, None
         with self._exclusive():
             self._parts.discard(task)
             if self._family is not None and self.in_company:
+                family = self._family
                 with suppress(OSError):
-                    return self._family.step_back(task)
-        return True
+                    is_last = family.step_back(task)
+        try:
+            yield is_last
+        finally:
+            if family is not None and is_last:
+                with self._exclusive(), suppress(OSError):
+                    if self._family is family:
+                        family.let_go(task)
 
     @property
     def meeting_place(self) -> Path | None:

@@ -42,7 +42,7 @@ __all__ = [
     "note",
     "publish",
     "removing",
-    "step_back",
+    "stepping_back",
     "take_part",
     "withdraw",
 ]
@@ -197,7 +197,7 @@ def follow(task: str = "") -> None:
 
 
 def take_part(task: str) -> None:
-    """Be one of the processes of whom the last one does something at the end; see :func:`step_back`.
+    """Be one of the processes of whom the last one does something at the end; see :func:`stepping_back`.
 
     A forked child does not take part because its parent does.
     """
@@ -205,15 +205,18 @@ def take_part(task: str) -> None:
         (_company() or current() or _meet()).take_part(task)
 
 
-def step_back(task: str) -> bool:
-    """Take part no longer.
+@contextmanager
+def stepping_back(task: str) -> Iterator[bool]:
+    """Take part no longer; yields whether this process is the last one, and has to do in the block what is to be done.
 
-    Returns:
-        Whether this process is the last one, and has to do it; true in a process that is alone. Of several that ask at the same moment
-        at least one is told so.
+    True in a process that is alone. Of several that come at the same moment at least one is told so, and no two at a time.
     """
     sharing = current()
-    return sharing is None or sharing.step_back(task)
+    if sharing is None:
+        yield True
+        return
+    with sharing.stepping_back(task) as is_last:
+        yield is_last
 
 
 def meeting_place() -> Path | None:
