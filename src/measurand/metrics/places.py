@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from measurand import core
+from measurand import clock, core
 from measurand.core.lanes import Damaged, Full, Lane, Metric
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ MOST_RECENT = 1024
 Key = tuple[str, ...]
 Token = tuple[str, str]
 """What a metric is known by among processes: its registry's identity and its name."""
+
+RETRY = 30.0
+"""Seconds after which a lane is made larger that could not be for want of space."""
 
 LIVE_RULES = frozenset({"auto", "sum", "all"})
 """Gauge rules, besides those that begin with "live", under which a process that is gone counts no more."""
@@ -72,6 +75,8 @@ class Places:
         self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
         self.unclaimed: dict[Token, Metric] = {}
         self.reason = ""
+        self._unplaced: WeakKeyDictionary[Any, CollectorRegistry] = WeakKeyDictionary()  # metrics that there was no room for
+        self._full_until = 0.0
         self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
         self._newcomer = newcomer
         self._recent: deque[tuple[Shown, Any]] = deque(maxlen=MOST_RECENT)
@@ -82,7 +87,7 @@ class Places:
         if exists:
             try:
                 lane = Lane.adopt(path)
-            except (Damaged, OSError) as damage:
+            except Damaged as damage:
                 say_damaged(number, str(damage))
                 with suppress(OSError):
                     os.replace(path, path.with_name(f"damaged-{number}"))
@@ -114,7 +119,13 @@ class Places:
             return
         token = (registry.identity, definition.name)
         shown = Shown(metric, token, {"token": token, **metric.shared_as()})
-        self._number(shown)
+        try:
+            self._number(shown)
+        except Exception as reason:  # noqa: BLE001 - a metric that is not shown to others still counts here
+            self._unplaced[metric] = registry
+            self._say(shown, reason)
+            return
+        self._unplaced.pop(metric, None)
         self.shown[definition] = shown
         if not definition.labelnames:
             self.settle(shown, metric, how)
@@ -158,12 +169,30 @@ class Places:
             self._recent.append((shown, series))
             self.note(shown, key, core.payload(series))
         except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here
-            if not self.reason:
-                self.reason = f"{type(reason).__name__}: {reason}"
-                log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
+            self.lane.unshared += 1
+            self._say(shown, reason)
+
+    def _say(self, shown: Shown, reason: Exception) -> None:
+        if isinstance(reason, Full):  # it was said why there can be no larger lane
+            return
+        if not self.reason:
+            log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
+        self.reason = f"{type(reason).__name__}: {reason}"
+
+    @property
+    def unshared(self) -> int:
+        """How many series have no place, for want of room."""
+        return self.lane.unshared
 
     def settle_missed(self) -> None:
-        """Give places to series that have none: a thread may have been halted for long between making a series and showing it."""
+        """Give places to what has none: there may have been no room, or a thread was halted between making a series and showing it."""
+        if self.lane.unshared and clock.monotonic() < self._full_until:
+            return
+        self.lane.unshared = 0
+        for one, registry in list(self._unplaced.items()):
+            self.show(registry, one)
+            if one in self._unplaced:
+                self.lane.unshared += len(_all_series(one))
         for shown in list(self.shown.values()):
             metric: Any = shown.metric()
             if metric is not None and metric.definition.labelnames:
@@ -172,6 +201,21 @@ class Places:
                     for series in every:
                         if core.key(series) not in shown.places:
                             self.settle(shown, series)
+            elif metric is not None and () not in shown.places:
+                self.settle(shown, metric)
+
+    def mend(self) -> None:
+        """See that the lane is still what others read; make another one in its place if not."""
+        damage = self.lane.damage
+        if damage is None or clock.monotonic() < self._full_until:
+            return
+        try:
+            self.lane.restore()
+            self._grow()
+        except Exception as reason:  # noqa: BLE001 - this process goes on, and others see a damaged lane
+            log.warning("the lane of this process was damaged (%s) and cannot be made anew: %s", damage, reason)
+        else:
+            log.warning("the lane of this process was damaged (%s): what it lost is lost, it was made anew", damage)
 
     def _new_place(self, shown: Shown, key: Key) -> int:
         try:
@@ -184,16 +228,30 @@ class Places:
         """Tell the others an info's facts."""
         if shown.content["type"] == "info" and isinstance(payload, dict):
             try:
-                self.lane.add_note(shown.number, key, payload)
-            except Full:
-                self._grow()
-                self.lane.add_note(shown.number, key, payload)
+                try:
+                    self.lane.add_note(shown.number, key, payload)
+                except Full:
+                    self._grow()
+                    self.lane.add_note(shown.number, key, payload)
+            except Exception as reason:  # noqa: BLE001 - the process itself shows its facts
+                self._say(shown, reason)
 
     def _grow(self) -> None:
-        """Move to a larger lane, without what was removed. Its readers go over to it when it has the old one's name."""
+        """Move to a larger lane, without what was removed. Its readers go over to it when it has the old one's name.
+
+        Raises:
+            Full: It failed a moment ago.
+            OSError: There is no space for it.
+        """
+        if clock.monotonic() < self._full_until:
+            raise Full
         old = self.lane
         shown = [one for one in list(self.shown.values()) if one.number >= 0]
-        new = self._larger(old, shown)
+        try:
+            new = self._larger(old, shown)
+        except OSError:
+            self._full_until = clock.monotonic() + RETRY
+            raise
         for token, metric in self.unclaimed.items():
             self._numbers[token] = number = new.add_metric(metric.content)
             for key, at in metric.series.items():
@@ -274,11 +332,9 @@ def _all_series(metric: Any) -> list[Any]:
     return core.children(metric) if metric.definition.labelnames else [metric]
 
 
-def start_alone(shown: Shown) -> None:
+def start_alone(metric: MetricBase) -> None:
     """Let all series of a metric start from zero, in memory of this process' own."""
-    metric = shown.metric()
-    if metric is None:
-        return
+    width = int(metric.shared_as()["width"])
     core.watch(metric, None)  # type: ignore[arg-type]
     for series in _all_series(metric):
-        core.move(series, memoryview(bytearray(8 * shown.content["width"])).cast("d"), 0, "leave")
+        core.move(series, memoryview(bytearray(8 * width)).cast("d"), 0, "leave")

@@ -35,6 +35,7 @@ __all__ = [
     "begin",
     "combine",
     "combined",
+    "company",
     "current",
     "enrol",
     "follow",
@@ -106,7 +107,7 @@ def removing(metric: MetricBase, chosen: Chosen, how: How = "remove") -> Any:
         chosen: Gives the test of which ones; asked once they are removed here. What other processes recorded in them goes as well.
         how: What is done to them.
     """
-    sharing = _company()
+    sharing = company()
     return nullcontext() if sharing is None else _removing(sharing, metric, chosen, how)
 
 
@@ -127,12 +128,12 @@ def note(series: Any) -> None:
         sharing.note(series, series)
 
 
-def _begin() -> bool:
+def _begin(chosen: bool) -> bool:
     """Be ready for company; false where there can be none."""
     if os.name != "posix":
         return False
     if not _family:
-        name = ancestry.family()
+        name = ancestry.CHOSEN if chosen else ancestry.family()
         if _family.setdefault("it", name) is name:
             os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
             atexit.register(leave)
@@ -150,11 +151,11 @@ def _meet() -> Sharing:
     return sharing
 
 
-def _company() -> Sharing | None:
+def company() -> Sharing | None:
     """This process' part, if others are or were there; joins those that met without it."""
     sharing = current()
-    if sharing is not None and sharing.in_company:
-        return sharing
+    if sharing is not None and (sharing.in_company or sharing.reason):
+        return sharing if sharing.join() else None
     if not _family or not ancestry.has_met(_family["it"], str(_directory[0]) if _directory else None):
         return None
     sharing = sharing or _meet()
@@ -184,7 +185,7 @@ def begin(directory: Path | None = None) -> None:
         _directory[:] = [directory]
         if sharing is not None:
             sharing.directory = directory
-    if sharing is None and _begin() and (chosen is not None or not ancestry.is_first(_family["it"])):
+    if sharing is None and _begin(chosen is not None) and (chosen is not None or not ancestry.is_first(_family["it"])):
         _meet().join()
 
 
@@ -196,7 +197,7 @@ def lead(task: str = "") -> bool:
     Args:
         task: What is to be done, by a name that is equal in all processes; different tasks may have different leaders.
     """
-    return not _family or (_company() or current() or _meet()).lead(task)
+    return not _family or (company() or current() or _meet()).lead(task)
 
 
 def follow(task: str = "") -> None:
@@ -212,7 +213,7 @@ def take_part(task: str) -> None:
     A forked child does not take part because its parent does.
     """
     if _family:
-        (_company() or current() or _meet()).take_part(task)
+        (company() or current() or _meet()).take_part(task)
 
 
 def is_on(task: str) -> bool:
@@ -300,7 +301,7 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
         slots: The snapshot; metrics that only others know are added at its end.
         report: Told of what is left out: whose, and why.
     """
-    sharing = _company()
+    sharing = company()
     if sharing is None:
         return
     with sharing.others() as others:
@@ -312,7 +313,7 @@ def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[lis
     """The families of these collectors with what other processes recorded; what a collector raises passes through."""
     from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415 - as below
 
-    sharing = _company()
+    sharing = company()
     if sharing is None:
         yield from (registry.families(collector) for collector in collectors)
         return
