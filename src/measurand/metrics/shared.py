@@ -47,6 +47,7 @@ __all__ = [
     "note",
     "publish",
     "removing",
+    "removing_here",
     "stepping_back",
     "take_part",
     "withdraw",
@@ -119,6 +120,12 @@ def _removing(sharing: Sharing, metric: MetricBase, chosen: Chosen, how: How) ->
         return
     with sharing.removing(root, chosen, how):
         yield
+
+
+def removing_here(metric: MetricBase) -> Any:
+    """A context in which series of the metric are removed in this process only; what the others recorded in them is shown as before."""
+    sharing = current()
+    return nullcontext() if sharing is None else sharing.removing(metric)
 
 
 def note(series: Any) -> None:
