@@ -16,16 +16,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from measurand.bootstrap.arrangement import arrange
+from measurand.bootstrap.identity import identify, label
 from measurand.catalog.http import HttpMetrics
-from measurand.catalog.library import LibraryCollector
-from measurand.catalog.process import PROCESS_COLLECTOR
-from measurand.catalog.runtime import GC_COLLECTOR, PLATFORM_COLLECTOR
 from measurand.catalog.service import ServiceCollector
 from measurand.config import Config, Settings, unknown_variables
 from measurand.endpoints.drain import Progress
 from measurand.endpoints.management import ManagementServer
 from measurand.endpoints.pages import Pages
-from measurand.errors import AlreadyStarted, ConfigurationError, DefinitionError
+from measurand.errors import AlreadyStarted, ConfigurationError
 from measurand.exporters.protocol import Exporter
 from measurand.health.check import Check
 from measurand.health.monitor import HealthMonitor
@@ -38,7 +36,6 @@ from measurand.lifecycle.exporting import schedule
 from measurand.lifecycle.polling import Polling
 from measurand.lifecycle.report import ShutdownReport
 from measurand.lifecycle.signals import hook_sigterm
-from measurand.lifecycle.starts import age_of_service, count_start
 from measurand.metrics import shared
 from measurand.metrics.domains import REGISTRY, Domain
 from measurand.metrics.registry import CollectorRegistry
@@ -206,8 +203,8 @@ class Runtime:
     def _begin(self) -> None:
         """Start everything, or nothing."""
         with ExitStack() as undo:
-            self._label(undo)
-            self._identify(undo)
+            label(self._registries, self.config.labels, undo)
+            self._service = identify(self.config, self.registry, undo)
             if self._server is not None:
                 self._server.start()
                 undo.callback(self._server.stop)
@@ -225,37 +222,6 @@ class Runtime:
     def _note_the_end(self) -> None:
         self.is_stopping = True
         self._company.publish_soon()
-
-    def _label(self, undo: ExitStack) -> None:
-        for registry in self._registries:
-            before = registry.common_labels
-            try:
-                registry.set_common_labels({**before, **self.config.labels})
-            except DefinitionError as reason:
-                raise ConfigurationError(f"{reason}; or choose the labels of every series with start(common_labels={{...}})") from reason
-            undo.callback(registry.set_common_labels, before)
-
-    def _identify(self, undo: ExitStack) -> None:
-        config = self.config
-        starts = None
-        try:
-            if config.state_directory is None:
-                raise OSError("the user has no home directory")
-            starts = count_start(config.state_directory, config.service, config.environment)
-        except (OSError, ValueError) as reason:
-            LOG.warning(
-                "service_starts_total is not exposed, because starts cannot be counted: %s. Name a directory that lasts: state_directory=… "
-                "or MEASURAND_STATE_DIRECTORY",
-                reason,
-            )
-        self._service = ServiceCollector(config.version, config.environment, starts, self.registry, age=age_of_service())
-        undo.callback(self.registry.unregister, self._service)
-        if config.runtime_metrics:
-            for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-                if collector not in self.registry.collectors():
-                    self.registry.register(collector)
-                    undo.callback(self.registry.unregister, collector)
-            undo.callback(self.registry.unregister, LibraryCollector(self.registry))
 
     def _drain_progress(self) -> Progress:
         in_flight = self.http.in_progress_in_all()
@@ -293,8 +259,13 @@ class _Process:
         self.runtime: Runtime | None = None
         self.polled: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
 
+    def renew(self) -> None:
+        """In a new child process: have a lock that nobody holds."""
+        self.guard = threading.RLock()
+
     def enter(self, runtime: Runtime) -> None:
         """Begin a runtime, for the first time or again."""
+        renew_after_fork(self)
         with self.guard:
             if self.runtime is not None:
                 raise AlreadyStarted(
@@ -390,6 +361,7 @@ def register_for_polling(name: str, callback: Callable[..., Any], **settings: An
     Raises:
         ConfigurationError: The name belongs to another function, or a setting cannot be used.
     """
+    renew_after_fork(_process)
     with _process.guard:
         known = _process.polled.get(name)
         if known is not None and _place(known[0]) != _place(callback):
