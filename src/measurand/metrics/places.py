@@ -167,7 +167,8 @@ class Places:
             core.move(series, self.lane.values, at, how)  # type: ignore[arg-type]
             shown.places[key] = at
             self._recent.append((shown, series))
-            self.note(shown, key, core.payload(series))
+            if inherited is None or shown.content["type"] == "info":
+                self.note(shown, key, _said_of(shown, series))
         except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here
             self.lane.unshared += 1
             self._say(shown, reason)
@@ -224,16 +225,16 @@ class Places:
             self._grow()
             return self.lane.add_series(shown.number, key)
 
-    def note(self, shown: Shown, key: Key, payload: Any) -> None:
-        """Tell the others an info's facts."""
-        if shown.content["type"] == "info" and isinstance(payload, dict):
+    def note(self, shown: Shown, key: Key, said: Any) -> None:
+        """Tell the others what they have to know of a series besides its numbers, if there is anything."""
+        if said is not None:
             try:
                 try:
-                    self.lane.add_note(shown.number, key, payload)
+                    self.lane.add_note(shown.number, key, said)
                 except Full:
                     self._grow()
-                    self.lane.add_note(shown.number, key, payload)
-            except Exception as reason:  # noqa: BLE001 - the process itself shows its facts
+                    self.lane.add_note(shown.number, key, said)
+            except Exception as reason:  # noqa: BLE001 - the process itself shows what was said
                 self._say(shown, reason)
 
     def _grow(self) -> None:
@@ -309,9 +310,14 @@ class Places:
             if key in places:
                 shown.places[key] = new.add_series(shown.number, key, self.lane.values[places[key] - 1])
                 core.move(series, new.values, shown.places[key], "keep")
-                payload = core.payload(series)
-                if shown.content["type"] == "info" and isinstance(payload, dict):
-                    new.add_note(shown.number, key, payload)
+                said = _said_of(shown, series)
+                if said is not None:
+                    new.add_note(shown.number, key, said)
+
+
+def _said_of(shown: Shown, series: Any) -> Any:
+    metric = shown.metric()
+    return metric.said_of(series) if metric is not None else None
 
 
 def token_of(metric: Metric) -> Token:

@@ -11,24 +11,22 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from measurand import clock, core
+from measurand import core
 from measurand.core import ancestry
-from measurand.metrics.definition import Definition, definition_of, is_plain
+from measurand.metrics.definition import definition_of, is_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from measurand.metrics.combining import Notes
+    from measurand.metrics.combining import Mirrors
     from measurand.metrics.instrument import MetricBase
     from measurand.metrics.noting import Chosen, How
-    from measurand.metrics.places import Shown
     from measurand.metrics.registry import CollectorRegistry
-    from measurand.metrics.sharing import Other, Sharing
+    from measurand.metrics.sharing import Sharing
     from measurand.metrics.snapshot import Family
 
 __all__ = [
@@ -48,6 +46,7 @@ __all__ = [
     "publish",
     "removing",
     "removing_here",
+    "rows_everywhere",
     "stepping_back",
     "take_part",
     "withdraw",
@@ -313,7 +312,27 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
         return
     with sharing.others() as others:
         if others or sharing.removed:
-            _Combination(sharing, registry, report).of_all(ours, slots, others)
+            from measurand.metrics.everywhere import Combination  # noqa: PLC0415 - needs instruments, which need this module
+
+            Combination(sharing, registry, _mirrors_of(registry), report).of_all(ours, slots, others)
+
+
+def _mirrors_of(registry: CollectorRegistry) -> Mirrors:
+    from measurand.metrics.combining import Mirrors  # noqa: PLC0415 - as above
+
+    mirrors: Mirrors = _mirrors.setdefault(registry, Mirrors())
+    return mirrors
+
+
+def rows_everywhere(metric: MetricBase) -> list[tuple[tuple[str, ...], tuple[float, ...]]] | None:
+    """What all processes recorded on a metric: the label values and the numbers of each series; ``None`` where this process is alone."""
+    sharing = company()
+    if sharing is None:
+        return None
+    from measurand.metrics.everywhere import rows_of  # noqa: PLC0415 - as above
+
+    with sharing.others() as others:
+        return rows_of(sharing, metric, others)
 
 
 def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[list[Family]]:
@@ -332,74 +351,3 @@ def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[lis
     ours = {slot: collector for slot, collector in enumerate(collectors) if is_plain(collector) and definition_of(collector) is not None}
     combine(registry, ours, slots, lambda name, reason: None)
     yield from slots
-
-
-class _Combination:
-    def __init__(self, sharing: Sharing, registry: CollectorRegistry, report: Report) -> None:
-        from measurand.metrics import combining  # noqa: PLC0415 - needs instruments, which need this module
-
-        self._combining = combining
-        self._sharing = sharing
-        self._registry = registry
-        self._report = report
-        self._mirrors = _mirrors.setdefault(registry, combining.Mirrors())
-        self._exemplars = sharing.exemplars()
-
-    def of_all(self, ours: dict[int, Any], slots: list[list[Family]], others: dict[tuple[str, str], list[Other]]) -> None:
-        for slot, collector in ours.items():
-            shown = self._sharing.shown_as(collector.definition)
-            theirs = others.pop(shown.token, None) if shown is not None else None
-            if shown is not None and (theirs or self._sharing.hidden_keys(collector.definition)) and slots[slot]:
-                slots[slot] = self._of_one(collector.definition, shown.content, shown, slots[slot][0], theirs or [])
-        known = {collector.definition.name for collector in ours.values()}
-        for (identity_, name), theirs in others.items():
-            if identity_ == self._registry.identity and name not in known and self._registry.find(name) is None:
-                content = theirs[0].metric.content
-                slots.append(self._of_one(self._combining.definition_from(content), content, None, None, theirs))
-
-    def _of_one(
-        self, definition: Definition, content: dict[str, Any], shown: Shown | None, own: Family | None, theirs: list[Other]
-    ) -> list[Family]:
-        from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415
-
-        same = [other for other in theirs if _face(other.metric.content) == _face(content)]
-        if len(same) < len(theirs):
-            self._report(definition.name, "conflict")
-        same = [other for other in same if other.metric.series]
-        notes = self._notes(definition)
-        if not same and not notes.hidden:
-            return [own] if own is not None else []
-        common = self._registry.common_labels
-        if definition.type in {"info", "stateset"}:
-            return [self._combining.combined_samples(definition, own, common, same, notes)]
-        frozen = own.frozen if isinstance(own, CellFamily) else None
-        entries = self._own_entries(definition, frozen) if definition.type == "gauge" and shown is not None else {}
-        definition, rows = self._combining.combined(definition, content, frozen, entries, same, self._mirrors, notes)
-        return [CellFamily(definition, rows, common, own.with_created if isinstance(own, CellFamily) else False)]
-
-    def _own_entries(self, definition: Definition, frozen: Any) -> dict[tuple[str, ...], Any]:
-        from measurand.metrics.removals import remaining  # noqa: PLC0415 - not needed by a process that is alone
-
-        called = {row for row, _ in frozen.payloads()}
-        entries = {}
-        for row, (key, numbers) in enumerate(frozen.rows()):
-            stamp, ways = self._sharing.marks(definition, key)
-            if row in called:
-                stamp, ways = clock.monotonic(), self._combining.WAS_SET
-            entries[key] = self._combining.Entry(numbers[0], stamp, ways, True, os.getpid())
-        for key in self._sharing.hidden_keys(definition):
-            rest = remaining("gauge", *self._sharing.own_cells(definition, key), self._sharing.removed)
-            if rest is None:
-                entries.pop(key, None)
-            elif key in entries:
-                entries[key] = entries[key]._replace(value=rest[0], stamp=rest[1], ways=int(rest[2]))
-        return entries
-
-    def _notes(self, definition: Definition) -> Notes:
-        own = partial(self._sharing.own_cells, definition)
-        return self._combining.Notes(self._sharing.removed, self._exemplars, self._sharing.hidden_keys(definition), own)
-
-
-def _face(content: dict[str, Any]) -> dict[str, Any]:
-    """What has to agree for two processes' metrics to be the same."""
-    return {name: value for name, value in content.items() if name not in {"documentation", "token"}}
