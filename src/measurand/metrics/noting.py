@@ -87,8 +87,8 @@ class Noting:
             self._say_once("what processes of this service have removed may be shown again", damage)
             return True
 
-    def _everything(self, found: dict[Token, list[Other]]) -> None:
-        """All that other processes have, and what earlier ones left in this process' lane."""
+    def _everything(self, found: dict[Token, list[Other]], only: Token | None = None) -> None:
+        """All that other processes have, and what earlier ones left in this process' lane; or only what is of one metric."""
         raise NotImplementedError
 
     @contextmanager
@@ -98,12 +98,18 @@ class Noting:
         if chosen is None or family is None or places is None:
             yield
             return
+        found: dict[Token, list[Other]] = {}
+        with suppress(OSError):
+            self._everything(found, shown.token)
+        if how != "reset" and not found:
+            yield
+            return
         self._refresh_removals()
         removals = self._removals or Removals(family.directory)
         with removals.exclusive(family):
-            found: dict[Token, list[Other]] = {}
+            found.clear()
             with suppress(OSError):
-                self._everything(found)
+                self._everything(found, shown.token)
             lanes = [(metric, values) for metric, values, *_ in found.get(shown.token, ())]
             yield  # what it raises leaves all as it is
             is_chosen = chosen()
@@ -117,11 +123,18 @@ class Noting:
                 for key, at in shown.places.items():
                     if is_chosen(key):
                         places.lane.renew(at)
-            every = [(metric, values) for of in found.values() for metric, values, *_ in of]
             try:
-                removals.add(gone, lambda: states_of([*every, *((one, places.lane.values) for one in places.lane.contents.metrics)]))
+                removals.add(gone, self._states)
             except OSError as reason:
                 self._say_once("what other processes recorded in a removed series is still shown", reason)
+
+    def _states(self) -> Iterator[float]:
+        """Those of all series that there are."""
+        found: dict[Token, list[Other]] = {}
+        self._everything(found)
+        yield from states_of((metric, values) for of in found.values() for metric, values, *_ in of)
+        if self._places is not None:
+            yield from states_of((metric, self._places.lane.values) for metric in self._places.lane.contents.metrics)
 
     def own_cells(self, definition: Any, key: Key) -> tuple[float, list[float]]:
         """A series of this process as others see it: its state and its cells, a gauge's with their marks."""
