@@ -6,13 +6,15 @@ A part of ``sharing``, which has the lock; see ``removals`` and ``exemplars`` fo
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from measurand import core
+from measurand import clock, core
 from measurand.core import Exemplar, support
 from measurand.core.lane_format import Damaged
 from measurand.metrics import exemplars
@@ -181,6 +183,33 @@ class Noting:
             if values[at - 1] > 0 and (definition.type == "stateset" or not any(values[at : at + int(shown.content["width"])])):
                 values[at - 1] = -values[at - 1]
                 self._has_unseen = True
+
+    # -- processes ---------------------------------------------------------------------------------------------------------
+
+    def pids(self) -> list[int]:
+        """The processes that live, this one first, as far as this one can know their ids."""
+        found: list[int] = []
+        if self._family is not None:
+            with suppress(OSError):
+                found = self._family.writers()
+        return [os.getpid(), *found]
+
+    @contextmanager
+    def noting(self, task: str, patience: float) -> Iterator[bool]:
+        """Be the only process in a task while the block runs; yields false if others did not let this one within so many seconds."""
+        family = self._family
+        if family is None:
+            yield False
+            return
+        deadline = clock.system_monotonic() + patience
+        while not (has := family.lead(task)) and clock.system_monotonic() < deadline:
+            threading.Event().wait(0.001)
+        try:
+            yield has
+        finally:
+            if has:
+                with suppress(OSError):
+                    family.follow(task)
 
     # -- exemplars ---------------------------------------------------------------------------------------------------------
 
