@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import NoReturn
 
 from benchmarks.adapters import Adapter, Touch
-from benchmarks.exposition import LINES, filled, touch_all, warm
+from benchmarks.exposition import LINES, filled, touch_all
 from benchmarks.hotpath import label_sets
 from benchmarks.timing import measure
 
@@ -109,19 +109,15 @@ def _scrapes(touch: Touch, render: Callable[[], bytes], series: int, repeats: in
 
 
 def scrape(adapter: Adapter, series: int, repeats: int) -> dict[str, float] | None:
-    """Seconds of a scrape that shows four processes with so many series each: the first one (``first``), and the median of those that
-    follow after changes (``steady``)."""
+    """Seconds of a scrape that shows four processes with so many series each, after changes (``steady``)."""
     made = filled(adapter, KIND, series)
     if made is None:
         return None
     touch, render = made
     with workers(WORKERS, lambda: touch_all(touch, series, 1)):
-        warm(adapter, KIND)
-        start = perf_counter()
-        text = render()
-        first = perf_counter() - start
-        check(text, series, expected(series, [0] + [1] * WORKERS))
-        return {"first": first, "steady": median(_scrapes(touch, render, series, repeats))}
+        check(render(), series, expected(series, [0] + [1] * WORKERS))
+        _warm(touch, render, series)
+        return {"steady": median(_scrapes(touch, render, series, repeats))}
 
 
 def expected(series: int, turns: list[int]) -> float:
