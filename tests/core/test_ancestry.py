@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from measurand.core.ancestry import Process, chosen_directory, family, has_met, is_first, process
+from measurand.core.ancestry import Process, chosen_directory, family, has_met, has_newcomers, is_first, lives, process
 from tests.core.namespaces import in_pid_namespace
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")]  # forking is what this is about
@@ -182,3 +183,39 @@ def test_a_process_whose_own_directory_is_gone_still_has_a_name_for_the_chosen_o
 def test_a_family_that_never_met_is_not_found(tmp_path: Path) -> None:
     assert not has_met(family(), str(tmp_path))
     assert is_first(f"01234567-{os.getpid()}-1-0")
+
+
+def test_a_family_lives_while_the_process_that_it_is_named_after_does() -> None:
+    with subprocess.Popen([sys.executable, "-c", f"{SAY}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        name = other.stdout.readline().strip()
+        assert lives(name)
+        other.communicate("\n")
+    assert not lives(name)
+    assert not lives("one")
+
+
+@pytest.mark.parametrize(
+    ("planted_as", "known", "expected"),
+    [
+        ({"image": (4, 5)}, [], True),
+        ({"image": (4, 5)}, [20], False),
+        ({"image": (6, 7)}, [], False),
+        ({"image": (6, 7), "command": b"python\0--multiprocessing-fork\0"}, [], True),
+        ({"image": (6, 7), "command": b"python\0-c\0from multiprocessing.forkserver import main\0"}, [], False),
+    ],
+)
+def test_a_worker_that_has_not_met_the_others_yet_is_a_newcomer(
+    proc: Path, planted_as: dict[str, Any], known: list[int], expected: bool
+) -> None:
+    (proc / "self/ns").mkdir(parents=True)
+    (proc / "self/ns/pid").symlink_to("pid:[1]")
+    planted(proc, 10, 1, 500, (4, 5))  # the master
+    planted(proc, 11, 10, 600, (4, 5))  # the worker that asks
+    (proc / "self/stat").write_text((proc / "11/stat").read_text())
+    name = family(11, proc=str(proc))
+    assert not has_newcomers(name, known, proc=str(proc))
+    planted(proc, 20, 10, 700, **planted_as)
+    assert has_newcomers(name, known, proc=str(proc)) is expected
+    (proc / "self/stat").write_text((proc / "10/stat").read_text())
+    assert not has_newcomers(name, known, proc=str(proc)), "the one that the family is named after waits for nobody"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -276,3 +278,36 @@ def test_a_process_whose_directory_was_removed_notices(base: Path) -> None:
     again = family.meet_again()
     assert again.is_there
     assert again.leave()
+
+
+EXCHANGE = """
+import os, sys
+from pathlib import Path
+from measurand.core import ancestry
+from measurand.core.family import Family
+
+base, name = Path(sys.argv[1]), ancestry.family()
+go, ended = os.pipe(), os.pipe()
+second = os.fork()
+if second == 0:  # starts, and meets the others only when the first one is gone
+    os.read(go[0], 1)
+    family = Family.meet(name, base)
+    print(family.take_lane()[1].read_text(), family.leave(), flush=True)
+    os._exit(0)
+first = os.fork()
+if first == 0:
+    family = Family.meet(name, base)
+    family.take_lane()[1].write_text("counted")
+    print(family.leave(), flush=True)
+    os._exit(0)
+os.waitpid(first, 0)
+os.write(go[1], b"x")
+os.waitpid(second, 0)
+print(base.exists())
+"""
+
+
+def test_the_last_one_out_leaves_everything_to_a_worker_that_is_starting(base: Path) -> None:
+    """As when a master that takes no part exchanges its workers."""
+    done = subprocess.run([sys.executable, "-c", EXCHANGE, str(base)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["False", "counted", "True", "False"], done.stderr

@@ -16,13 +16,15 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Collection
 from typing import NamedTuple
 
-__all__ = ["CHOSEN", "Process", "chosen_directory", "family", "has_met", "is_first", "process"]
+__all__ = ["CHOSEN", "Process", "chosen_directory", "family", "has_met", "has_newcomers", "is_first", "lives", "process"]
 
 PROC = "/proc"
 SHARED_MEMORY = "/dev/shm"
-OF_MULTIPROCESSING = (b"--multiprocessing-fork", b"multiprocessing.forkserver")
+FORKSERVER = b"multiprocessing.forkserver"
+OF_MULTIPROCESSING = (b"--multiprocessing-fork", FORKSERVER)
 """What the command lines of its children have, spawned ones and the server that forks the others."""
 
 CHOSEN = "shared-here"
@@ -91,6 +93,49 @@ def is_first(name: str) -> bool:
     """Whether this process is the one that a family is named after."""
     current = process(SELF)
     return name.split("-")[1] == str(current.pid if current is not None else os.getpid())
+
+
+def lives(name: str, proc: str = PROC) -> bool:
+    """Whether the process that a family is named after is still there; false where that cannot be told."""
+    first = _first(name, proc)
+    return first is not None and first.image is not None
+
+
+def has_newcomers(name: str, known: Collection[int], proc: str = PROC) -> bool:
+    """Whether a process of a family is alive that does not take part yet, such as a worker that is still starting.
+
+    Costs a look at every process of the system. False where that cannot be told, and in the process that the family is named after.
+
+    Args:
+        name: The family's.
+        known: The ids of those that take part, or did.
+        proc: Where the process file system is mounted.
+    """
+    first, here = _first(name, proc), process(SELF, proc)
+    if first is None or here is None or here.pid == first.pid:
+        return False
+    children: dict[int, list[Process]] = {}
+    for entry in os.listdir(proc):
+        found = process(entry, proc) if entry.isdecimal() else None
+        if found is not None:
+            children.setdefault(found.parent, []).append(found)
+    generation = [first]
+    while generation:
+        generation = [child for parent in generation for child in children.get(parent.pid, ()) if _is_kin(child, parent, proc)]
+        unknown = [kin for kin in generation if kin.pid != here.pid and kin.pid not in known]
+        if any(FORKSERVER not in _command(kin, proc) for kin in unknown):  # which never takes part itself
+            return True
+    return False
+
+
+def _first(name: str, proc: str) -> Process | None:
+    """The process that a family is named after, if it is there."""
+    boot, _, rest = name.partition("-")
+    numbers = rest.split("-")
+    if len(numbers) != 3 or boot != _boot(proc) or numbers[2] != _namespace(proc):
+        return None
+    found = process(numbers[0], proc)
+    return found if found is not None and str(found.start) == numbers[1] else None
 
 
 def chosen_directory() -> str | None:

@@ -25,14 +25,16 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from measurand import clock
+from measurand.core import ancestry
 from measurand.core.ancestry import CHOSEN
 from measurand.core.directories import Unavailable, base_directories, make_private, refuse_network
+from measurand.core.lane_format import START, WRITER
 
 try:
     import fcntl
@@ -52,6 +54,8 @@ FIRST_TASK = 1 << 32
 
 PATIENCE = 5.0
 """Seconds to wait for others who are coming, or removing what the dead left."""
+LOOKS, BETWEEN_LOOKS = 10, 0.05
+"""How often, and how many seconds apart, the last one out looks for a worker that starts."""
 
 
 class Member(NamedTuple):
@@ -235,9 +239,13 @@ class Family:
             return False
 
     def leave(self) -> bool:
-        """Give up all locks; the last one out removes everything. Returns whether this was the last one."""
+        """Give up all locks; the last one out removes everything. Returns whether this was the last one.
+
+        While a worker starts that has not met the others yet, nobody is the last one: it goes on with what they counted.
+        """
         try:
-            last = _lock(self._locks, MEMBER, fcntl.F_WRLCK) and _same_file(self._locks, self.directory / LOCKS)
+            _lock(self._locks, MEMBER, fcntl.F_UNLCK)  # of several that leave at the same moment one has to find itself the last
+            last = not self._is_succeeded() and _lock(self._locks, MEMBER, fcntl.F_WRLCK) and self.is_there
             if last:
                 _remove(self.directory)
                 if self.directory.name != CHOSEN:  # whoever chose a directory may have made it, and may not be able to again
@@ -247,6 +255,27 @@ class Family:
             with suppress(OSError):
                 os.close(self._locks)
         return last
+
+    def _is_succeeded(self) -> bool:
+        """Whether others are here or about to come; where several end at once, the last one gives their master a moment to start more."""
+        name = ancestry.family() if self.directory.name == CHOSEN else self.directory.name
+        try:
+            known = {*self._known()}
+        except OSError:  # another one was the last, and has removed it
+            return True
+        for _ in range(LOOKS if len(known) > 1 else 1):
+            if self._is_locked(MEMBER) or ancestry.has_newcomers(name, known):
+                return True
+            if not ancestry.lives(name) or ancestry.is_first(name):
+                return False
+            threading.Event().wait(BETWEEN_LOOKS)
+        return False
+
+    def _known(self) -> Iterator[int]:
+        """The ids of those that have written the lanes."""
+        for number in self._numbers():
+            with suppress(OSError, struct.error), self.path(number).open("rb") as lane:
+                yield struct.unpack_from("=Q", lane.read(START), WRITER * 8)[0]
 
     def _numbers(self) -> list[int]:
         names = (name.removeprefix("lane-") for name in os.listdir(self.directory) if name.startswith("lane-"))
@@ -318,7 +347,7 @@ def _remove_dead(base: Path, mine: str) -> None:
         place = base / name
         if name.startswith(_GONE):
             shutil.rmtree(place, ignore_errors=True)
-        elif name != mine and NAMED.fullmatch(name) and not place.is_symlink():
+        elif name != mine and NAMED.fullmatch(name) and not place.is_symlink() and not ancestry.lives(name):  # a worker may be starting
             with suppress(OSError):
                 _remove_if_dead(place)
 
