@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from measurand.core.ancestry import Process, family, process
+from measurand.core.ancestry import Process, chosen_directory, family, has_met, is_first, process
+from tests.core.namespaces import in_pid_namespace
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")]  # forking is what this is about
 
@@ -86,13 +87,36 @@ def test_the_walk_ends_below_the_first_other_program(proc: Path) -> None:
     planted(proc, 5, 1, 50, (4096, 8192))
     planted(proc, 6, 5, 60, (4096, 8192))
     planted(proc, 7, 6, 70, (5000, 9000), b"python\0-c\0spawn_main()\0--multiprocessing-fork\0")
-    assert family(7, str(proc)) == "01234567-5-50"
+    assert family(7, str(proc)) == "01234567-5-50-0"
 
 
-def test_processes_whose_image_is_hidden_are_no_kin(proc: Path) -> None:
-    planted(proc, 5, 1, 50, (1, 1))
-    planted(proc, 6, 5, 60, (1, 1))
-    assert family(6, str(proc)) == "01234567-6-60"
+@pytest.mark.parametrize("hidden", [(1, 0), (0, 0), (1, 1)])
+def test_where_the_parents_image_is_hidden_an_equal_command_line_makes_kin(proc: Path, hidden: tuple[int, int]) -> None:
+    planted(proc, 1, 0, 1, hidden, b"/sbin/init\0")
+    planted(proc, 5, 1, 50, hidden, b"python\0-m\0gunicorn\0")
+    planted(proc, 6, 5, 60, hidden, b"python\0-m\0gunicorn\0")
+    planted(proc, 7, 5, 60, (4096, 8192), b"python\0-m\0gunicorn\0")
+    planted(proc, 8, 5, 60, (4096, 8192), b"python\0-m\0other\0")
+    planted(proc, 9, 5, 60, (4096, 8192), b"")
+    assert [family(pid, str(proc)).split("-")[1] for pid in (6, 7, 8, 9)] == ["5", "5", "8", "9"]
+
+
+def test_an_image_that_is_seen_decides_whatever_the_command_line(proc: Path) -> None:
+    planted(proc, 5, 1, 50, (4096, 8192))
+    planted(proc, 6, 5, 60, (5000, 8192))
+    assert family(6, str(proc)).split("-")[1] == "6"
+
+
+def test_a_parent_that_is_younger_than_its_child_is_another_process_with_its_id(proc: Path) -> None:
+    planted(proc, 5, 1, 61, (4096, 8192))
+    planted(proc, 6, 5, 60, (4096, 8192))
+    assert family(6, str(proc)) == "01234567-6-60-0"
+
+
+def test_processes_that_may_not_be_seen_end_the_walk(proc: Path) -> None:
+    planted(proc, 6, 5, 60, (4096, 8192))  # mounted with hidepid: 5 is another user's
+    planted(proc, 7, 6, 70, (4096, 8192))
+    assert family(7, str(proc)) == "01234567-6-60-0"
 
 
 def test_an_id_used_again_is_another_family(proc: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -103,5 +127,58 @@ def test_an_id_used_again_is_another_family(proc: Path, tmp_path_factory: pytest
 
 
 def test_without_a_process_file_system_the_id_has_to_do(tmp_path: Path) -> None:
-    assert family(proc=str(tmp_path)) == f"pid-{os.getpid()}"
+    name = family(proc=str(tmp_path))
+    assert name.startswith(f"pid-{os.getpid()}")
+    assert family(proc=str(tmp_path)) == name
+    assert family(1, str(tmp_path)) == "pid-1"
     assert process(1, str(tmp_path)) is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no process id namespaces")
+def test_without_a_process_file_system_nobody_else_has_the_same_name(tmp_path: Path) -> None:
+    say = f"from measurand.core.ancestry import family; print(family(proc={str(tmp_path)!r}).split('-')[2])"
+    assert len({subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True).stdout for _ in range(2)}) == 2
+
+
+def test_two_containers_processes_1_are_two_families() -> None:
+    """Also if both were started in the same tick of the clock: the namespace is part of the name."""
+    own = family().split("-")
+    names = [in_pid_namespace(f"{sys.executable} -c '{SAY}'").strip().split("-") for _ in range(2)]
+    assert all((len(name), name[0]) == (4, own[0]) for name in names)
+    assert {name[3] for name in names}.isdisjoint({own[3]})
+
+
+def test_where_proc_is_another_namespaces_its_numbers_are_used_throughout() -> None:
+    """`unshare --pid` without a /proc of its own: what the process calls itself is not what /proc calls it."""
+    say = "import os; from measurand.core.ancestry import *; name = family(); print(name, os.getpid(), is_first(name), process('self').pid)"
+    name, own, first, seen = in_pid_namespace(f'{sys.executable} -c "{say}"', "--fork").split()
+    assert (own, first) == ("1", "True")
+    assert name.split("-")[1] == seen != "1"
+
+
+# -- MEASURAND_FAMILY_DIR ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "directory"), [("", None), ("  ", None), ("/a/b/../c", "/a/c"), (" /a ", "/a")])
+def test_the_directory_that_is_chosen_is_absolute(monkeypatch: pytest.MonkeyPatch, value: str, directory: str | None) -> None:
+    monkeypatch.setenv("MEASURAND_FAMILY_DIR", value)
+    assert chosen_directory() == directory
+
+
+def test_a_relative_directory_is_meant_from_where_the_process_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEASURAND_FAMILY_DIR", "here")
+    assert chosen_directory() == str(tmp_path / "here")
+
+
+def test_a_process_whose_own_directory_is_gone_still_has_a_name_for_the_chosen_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("MEASURAND_FAMILY_DIR", "here")
+    assert chosen_directory() == "here"
+
+
+def test_a_family_that_never_met_is_not_found(tmp_path: Path) -> None:
+    assert not has_met(family(), str(tmp_path))
+    assert is_first(f"01234567-{os.getpid()}-1-0")

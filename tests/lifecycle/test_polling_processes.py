@@ -25,8 +25,8 @@ def test_polling_goes_on_in_a_child_process_even_if_it_was_forked_in_the_middle_
         seen.append(-os.getpid())
 
     parent = os.getpid()
-    polling.register("dashboard", callback)
-    polling.register("coroutine", coroutine)
+    polling.register("dashboard", callback, per_process=True)
+    polling.register("coroutine", coroutine, per_process=True)
     polling.start()
     wait_until(lambda: parent in seen and -parent in seen)
     with warnings.catch_warnings():

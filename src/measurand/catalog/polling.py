@@ -18,7 +18,8 @@ class PollingMetrics:
     Attributes:
         errors: Calls that raised or took too long, and ticks left out because an earlier call still hung.
         duration: Seconds per call, failed ones included.
-        age: Seconds since the last success, computed at each scrape; before the first one, since polling began.
+        age: Seconds since the last success in any process of the service, computed at each scrape by the process that answers; before the
+            first one, since polling began.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -40,5 +41,5 @@ class PollingMetrics:
             "Time since a polling callback last succeeded",
             ["name"],
             registry=registry,
-            multiprocess_mode="livemax",
+            multiprocess_mode="livemostrecent",
         )

@@ -2,8 +2,13 @@
 
 Walking up from this process, an edge to the parent belongs to the service while the child is a fork that has not executed another
 program, or a child of ``multiprocessing``. The topmost process names the family. On Linux a fork is recognised by what exec would have
-changed: the addresses of code and stack, fields 26 and 28 of ``/proc/PID/stat`` (proc_pid_stat(5)). A process id alone is no name, because
-ids are used again; the time of its start, in clock ticks since the machine's, makes it one.
+changed: the addresses of code and stack, fields 26 and 28 of ``/proc/PID/stat`` (proc_pid_stat(5)). Where the kernel hides those, because
+the parent is another user's, an equal command line has to do. A process id alone is no name, because ids are used again and every
+container has a process 1: the machine's run, the process id namespace and the time of the start, in clock ticks, make it one.
+
+``MEASURAND_FAMILY_DIR`` replaces all that: the processes that name one directory are one family.
+
+Promises: what cannot be told apart is never put together. Where there is no ``/proc`` on Linux, only a process and its own forks are kin.
 """
 
 from __future__ import annotations
@@ -12,12 +17,18 @@ import os
 import sys
 from typing import NamedTuple
 
-__all__ = ["Process", "chosen_directory", "family", "has_met", "is_first", "process"]
+__all__ = ["CHOSEN", "Process", "chosen_directory", "family", "has_met", "is_first", "process"]
 
 PROC = "/proc"
 SHARED_MEMORY = "/dev/shm"
 OF_MULTIPROCESSING = (b"--multiprocessing-fork", b"multiprocessing.forkserver")
 """What the command lines of its children have, spawned ones and the server that forks the others."""
+
+CHOSEN = "shared-here"
+"""The name of the family of all processes that name one directory."""
+
+SELF = "self"
+_made_up: dict[str, str] = {}  # the name that was given to this process for want of any other
 
 
 class Process(NamedTuple):
@@ -36,43 +47,58 @@ class Process(NamedTuple):
     image: tuple[int, int] | None
 
 
-def process(pid: int, proc: str = PROC) -> Process | None:
+def process(pid: int | str, proc: str = PROC) -> Process | None:
     """The process with this id; ``None`` if there is none, or no ``/proc`` to ask."""
     try:
         # the name, in brackets, may hold anything; what follows its last bracket are numbers, the first of them field 3
-        rest = _content(proc, str(pid), "stat").rpartition(b")")[2].split()
+        left, _, right = _content(proc, str(pid), "stat").rpartition(b")")
+        rest = right.split()
         code, stack = int(rest[23]), int(rest[25])
-        return Process(pid, int(rest[1]), int(rest[19]), (code, stack) if code > 1 and stack > 1 else None)
+        return Process(int(left.split()[0]), int(rest[1]), int(rest[19]), (code, stack) if code > 1 and stack > 1 else None)
     except (OSError, ValueError, IndexError):
         return None
 
 
 def family(pid: int | None = None, proc: str = PROC) -> str:
-    """The name of the family that a process belongs to: equal in all its processes, and never used again.
+    """The name of the family that a process belongs to by its ancestry: equal in all its processes, and never used again.
 
     Args:
         pid: The process; this one by default.
         proc: Where the process file system is mounted.
     """
-    current = process(pid or os.getpid(), proc)
+    # "self" is right even where /proc is that of another process id namespace: its numbers are not those of getpid() then
+    current = process(SELF if pid is None else pid, proc)
     if current is None:
-        used = sys.modules.get("multiprocessing.process")  # a child of it has it loaded
-        parent = used.parent_process() if used is not None and pid is None else None
-        return f"pid-{parent.pid if parent else pid or os.getpid()}"
-    while (above := process(current.parent, proc)) is not None and _is_kin(current, above, proc):
+        return _unknown(pid)
+    while (above := _kin_above(current, proc)) is not None:
         current = above
-    return f"{_boot(proc)}-{current.pid}-{current.start}"
+    return f"{_boot(proc)}-{current.pid}-{current.start}-{_namespace(proc)}"
+
+
+def _unknown(pid: int | None) -> str:
+    """A name for a process of which the system tells nothing."""
+    if pid is not None:
+        return f"pid-{pid}"
+    if sys.platform.startswith("linux"):  # the id alone may be another container's: nobody but our own forks shall have this name
+        return _made_up.setdefault("it", f"pid-{os.getpid()}-{os.urandom(8).hex()}")
+    used = sys.modules.get("multiprocessing.process")  # a child of it has it loaded
+    parent = used.parent_process() if used is not None else None
+    return f"pid-{parent.pid if parent else os.getpid()}"
 
 
 def is_first(name: str) -> bool:
     """Whether this process is the one that a family is named after."""
-    return name.split("-")[1] == str(os.getpid())
+    current = process(SELF)
+    return name.split("-")[1] == str(current.pid if current is not None else os.getpid())
 
 
 def chosen_directory() -> str | None:
     """The directory that ``MEASURAND_FAMILY_DIR`` names; read when they first meet, which may be long before anything is configured."""
-    chosen = os.environ.get("MEASURAND_FAMILY_DIR")
-    return os.path.abspath(chosen) if chosen else None
+    chosen = os.environ.get("MEASURAND_FAMILY_DIR", "").strip()
+    try:
+        return os.path.abspath(chosen) if chosen else None
+    except OSError:  # this process' own directory is gone
+        return chosen
 
 
 def has_met(name: str, directory: str | None = None) -> bool:
@@ -82,13 +108,16 @@ def has_met(name: str, directory: str | None = None) -> bool:
         name: The family's.
         directory: Where it meets, if not in the usual place.
     """
-    if directory is None:
-        directory = f"{SHARED_MEMORY}/measurand-{os.geteuid()}"
-        if not os.path.isdir(SHARED_MEMORY):
-            import tempfile  # noqa: PLC0415 - dear, and not needed where there is shared memory
+    if directory is not None:
+        return os.path.exists(f"{directory}/{name}/locks")
+    mine = f"measurand-{os.geteuid()}/{name}/locks"
+    if os.path.exists(f"{SHARED_MEMORY}/{mine}"):
+        return True
+    if os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+        return False
+    import tempfile  # noqa: PLC0415 - dear, and not needed where there is shared memory
 
-            directory = f"{tempfile.gettempdir()}/measurand-{os.geteuid()}"
-    return os.path.exists(f"{directory}/{name}/locks")
+    return os.path.exists(f"{tempfile.gettempdir()}/{mine}")
 
 
 def _content(*path: str) -> bytes:
@@ -96,14 +125,29 @@ def _content(*path: str) -> bytes:
         return file.read()
 
 
+def _kin_above(child: Process, proc: str) -> Process | None:
+    """The parent, if it is kin."""
+    parent = process(child.parent, proc)
+    if parent is None or parent.start > child.start or not _is_kin(child, parent, proc):
+        return None
+    again = process(child.pid, proc)  # else the parent may have ended and its id be another's meanwhile
+    return parent if again is not None and (again.parent, again.start) == (child.parent, child.start) else None
+
+
 def _is_kin(child: Process, parent: Process, proc: str) -> bool:
     if child.image is not None and child.image == parent.image:
         return True
+    command = _command(child, proc)
+    if any(sign in command for sign in OF_MULTIPROCESSING):
+        return True
+    return (child.image is None or parent.image is None) and command != b"" and command == _command(parent, proc)
+
+
+def _command(of: Process, proc: str) -> bytes:
     try:
-        command = _content(proc, str(child.pid), "cmdline")
+        return _content(proc, str(of.pid), "cmdline")
     except OSError:
-        return False
-    return any(sign in command for sign in OF_MULTIPROCESSING)
+        return b""
 
 
 def _boot(proc: str) -> str:
@@ -112,3 +156,11 @@ def _boot(proc: str) -> str:
         return _content(proc, "sys/kernel/random/boot_id").decode().strip()[:8]
     except OSError:
         return "boot"
+
+
+def _namespace(proc: str) -> str:
+    """What tells the processes of one container from those of another that has the same ids."""
+    try:
+        return os.readlink(os.path.join(proc, SELF, "ns", "pid")).rpartition("[")[2].rstrip("]")
+    except OSError:
+        return "0"

@@ -21,6 +21,7 @@ import struct
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,8 @@ CAN_MEET = fcntl is not None
 LOCKS = "locks"
 MEMBER, LEADER, FIRST_LANE = 0, 1, 16
 """Bytes of ``locks``: everybody's, the leader's, those of the lanes."""
+FIRST_TASK = 1 << 32
+"""From here on each task that is told by a name has two: its leader's, and that of those who take part in it."""
 
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs", "gpfs", "beegfs", "ocfs2", "gfs2"})
 MOUNTS = "/proc/self/mountinfo"
@@ -164,13 +167,33 @@ class Family:
         numbers = self._numbers()
         return [Member(number, self.path(number), number == self.lane or self._is_locked(FIRST_LANE + number)) for number in numbers]
 
-    def lead(self) -> bool:
-        """Become the leader, or remain it; false while another process leads. The leader leads until it ends."""
-        return _lock(self._locks, LEADER, fcntl.F_WRLCK)
+    def lead(self, task: str = "") -> bool:
+        """Become the leader, or remain it; false while another process leads. The leader leads until it ends, or follows.
 
-    def follow(self) -> None:
+        Args:
+            task: What in; the leaders of different tasks may be different processes.
+        """
+        return _lock(self._locks, _leader_of(task), fcntl.F_WRLCK)
+
+    def follow(self, task: str = "") -> None:
         """Lead no longer."""
-        _lock(self._locks, LEADER, fcntl.F_UNLCK)
+        _lock(self._locks, _leader_of(task), fcntl.F_UNLCK)
+
+    def take_part(self, task: str) -> None:
+        """Be one of those of whom the last does what is to be done at the end of a task; see :meth:`step_back`."""
+        _lock(self._locks, _leader_of(task) + 1, fcntl.F_RDLCK)
+
+    def step_back(self, task: str) -> bool:
+        """Take part no longer; whether this process is the last one, and has to do what is to be done before it lets go.
+
+        Of several that ask at the same moment one is told so, or one after the other; never none, and never two at a time.
+        """
+        _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
+        return _lock(self._locks, _leader_of(task) + 1, fcntl.F_WRLCK)
+
+    def let_go(self, task: str) -> None:
+        """Have done what was to be done, or leave it to others."""
+        _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
 
     @property
     def is_there(self) -> bool:
@@ -232,6 +255,11 @@ def _holder(descriptor: int, byte: int) -> int | None:
     answer = struct.unpack_from(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, _flock(fcntl.F_WRLCK, byte)))
     kind, holder = (answer[0], answer[4]) if _LINUX else (answer[3], answer[2])
     return None if kind == fcntl.F_UNLCK else holder
+
+
+def _leader_of(task: str) -> int:
+    """The byte that the leader of a task has."""
+    return FIRST_TASK + 2 * zlib.crc32(task.encode()) if task else LEADER
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from math import isnan, ldexp
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,6 +24,7 @@ __all__ = [
     "by_position",
     "chained",
     "exemplar",
+    "exemplar_watchers",
     "ignore_nan",
     "missing_labels",
     "no_way_to_move",
@@ -201,8 +203,17 @@ def ignore_nan(spec: Spec) -> None:
         log.warning("%s.observe(nan) is ignored: NaN has no bucket and would make the sum NaN for ever. Said once.", spec.name)
 
 
-def exemplar(labels: Mapping[str, str], value: float) -> Exemplar:
+exemplar_watchers: list[Callable[[Any, Exemplar], None]] = []
+"""Told of each exemplar that is given to a series, before the series has it; what they raise is nobody's concern."""
+
+
+def exemplar(labels: Mapping[str, str], value: float, series: Any = None) -> Exemplar:
     """A checked exemplar, stamped with the current time.
+
+    Args:
+        labels: What identifies the event.
+        value: What was recorded with it.
+        series: Which series it is for, for those who watch.
 
     Raises:
         RecordingError: A label name is reserved, a name or value is not a string, or all together exceed 128 characters.
@@ -216,7 +227,11 @@ def exemplar(labels: Mapping[str, str], value: float) -> Exemplar:
         length += len(name) + len(content)
     if length > EXEMPLAR_LIMIT:
         raise RecordingError(f"Exemplar labels have {length} UTF-8 characters, exceeding the limit of {EXEMPLAR_LIMIT}")
-    return Exemplar({text(name): text(content) for name, content in labels.items()}, value, clock.wall())
+    made = Exemplar({text(name): text(content) for name, content in labels.items()}, value, clock.wall())
+    for watcher in exemplar_watchers:
+        with suppress(Exception):
+            watcher(series, made)
+    return made
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------------

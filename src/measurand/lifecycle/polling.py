@@ -11,7 +11,10 @@ when one takes longer than a second, another thread goes on with the rest. Each 
 (once, until it works again), counted, and tried again at its next tick; what hangs is not started again, and costs that one function and
 nothing else. The schedule does not drift: ticks are multiples of the interval, and one that could not be kept is left out.
 
-After a fork polling goes on in the child too. All methods are safe from any thread.
+Of several processes of a service one calls a function, its leader: each asks before each tick (see ``turns``), and when the leader ends,
+however it ends, another one is there for the next tick, on the same schedule. A function that hangs keeps its leader: another process would
+only hang with it. What every process has to see to itself is registered with ``per_process=True``. After a fork all this goes on in the
+child too. All methods are safe from any thread.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from measurand.catalog.polling import PollingMetrics
 from measurand.errors import ConfigurationError
 from measurand.lifecycle.background import BackgroundThread, renew_after_fork
 from measurand.lifecycle.calling import Call, Loops
+from measurand.lifecycle.turns import Turns
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
 
@@ -44,6 +48,15 @@ PATIENCE = 1.0
 
 LONGEST_WAIT = 3600.0
 """Seconds between two looks at the schedule at most."""
+
+LOOK_AGAIN = 0.1
+"""Seconds after which a process looks again for a leader whose turn it is and who has not been seen to take it: it may be dying."""
+
+LOOK_FOR = 2.0
+"""Seconds for which it does so."""
+
+ROUNDING = 1e-6
+"""The part of an interval by which a tick may seem not to have come."""
 
 
 @dataclass(eq=False, slots=True)
@@ -66,9 +79,13 @@ class _Poller:
     timeout: float
     waits_at_first: bool
     within: Callable[[], Any] | None
+    turns: Turns
     due: float = 0.0
+    not_before: float = 0.0
+    """When to ask once more whose turn it is, if later than that."""
+    leads: bool = False
     fresh_at: float = 0.0
-    """When it last succeeded; before the first time, when polling began."""
+    """When it last succeeded here; before the first time, when polling began."""
     is_queued: bool = False
     run: _Run | None = None
     failures: int = field(default=0)
@@ -112,8 +129,9 @@ class Polling:
         timeout: float | None = None,
         first: Literal["now", "after-interval"] = "now",
         within: Callable[[], Any] | None = None,
+        per_process: bool = False,
     ) -> None:
-        """Call a function again and again.
+        """Call a function again and again, in one process of the service at a time.
 
         Args:
             name: What it is called in logs and metrics.
@@ -124,6 +142,7 @@ class Polling:
             first: When to call it first: as soon as polling starts, or one interval later.
             within: Makes a context manager for each call, plain or asynchronous, whose value the function is given, such as a session
                 that commits, or rolls back if the function raises, and is released in any case.
+            per_process: Call it in every process of the service, each by its own schedule.
 
         Raises:
             ConfigurationError: The name is taken, or a setting cannot be used.
@@ -134,7 +153,8 @@ class Polling:
             raise ConfigurationError(f"first of {name!r} must be 'now' or 'after-interval', not {first!r}")
         if not callable(callback):
             raise ConfigurationError(f"the callback of {name!r} must be a function, not {callback!r}")
-        poller = _Poller(name, callback, every, limit, first == "after-interval", within)
+        turns = Turns(f"poll {name}", per_process=per_process)
+        poller = _Poller(name, callback, every, limit, first == "after-interval", within, turns)
         with self._lock:
             if name in self._pollers:
                 raise ConfigurationError(f"{name!r} is polled already; unregister it first, or choose another name")
@@ -157,6 +177,7 @@ class Polling:
                 self._queue.remove(poller)
             if self._is_started:
                 self._metrics.age.remove(name)
+        poller.turns.give_up()
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Run coroutine functions in this event loop, as long as it runs; where there is none they run in a loop of their own."""
@@ -196,6 +217,7 @@ class Polling:
             for name in self._pollers:
                 self._metrics.age.remove(name)
             running = dict(self._running)
+            pollers = list(self._pollers.values())
         self._wake.set()
         ended = self._thread.stop(timeout)
         for run in running.values():
@@ -204,6 +226,9 @@ class Polling:
             if thread is not threading.current_thread():
                 thread.join(max(deadline - clock.system_monotonic(), 0.0))
             ended = ended and not thread.is_alive()
+        for poller in pollers:
+            poller.leads = False
+            poller.turns.give_up()
         return self._loops.stop(max(deadline - clock.system_monotonic(), 0.0)) and ended
 
     # -- the schedule --------------------------------------------------------------------------------------------------------
@@ -212,9 +237,10 @@ class Polling:
         now = clock.monotonic()
         poller.due = now + poller.interval if poller.waits_at_first else now
         poller.fresh_at = now
+        poller.not_before, poller.leads = 0.0, False
         self._metrics.errors.labels(poller.name)
         self._metrics.duration.labels(poller.name)
-        self._metrics.age.labels(poller.name).set_function(lambda: clock.monotonic() - poller.fresh_at)
+        self._metrics.age.labels(poller.name).set_function(lambda: _age(poller))
 
     def _keep_the_schedule(self, stop: threading.Event) -> None:
         while self._is_started and not stop.is_set():
@@ -242,14 +268,13 @@ class Polling:
                         late.append(poller)
                     elif not poller.run.is_late:
                         wait = min(wait, poller.run.started + poller.timeout - system_now)
-                if now >= poller.due:
-                    poller.due += poller.interval * (floor((now - poller.due) / poller.interval) + 1)
+                if now >= max(poller.due, poller.not_before) and self._is_ours(poller, now):
                     if poller.run is None and not poller.is_queued:
                         poller.is_queued = True
                         self._queue.append(poller)
                     elif poller.run is not None and poller.run.is_late and poller not in late:
                         late.append(poller)
-                wait = min(wait, poller.due - now)
+                wait = min(wait, max(poller.due, poller.not_before) - now)
             if self._queue:
                 wait = min(wait, self._see_to_a_runner(system_now))
         for poller in late:
@@ -257,6 +282,25 @@ class Polling:
             if poller.run is not None:
                 poller.run.call.cancel()
         return max(wait, 0.0)
+
+    def _is_ours(self, poller: _Poller, now: float) -> bool:
+        """Whether to call the function now that a tick has come; in any case know of the next one. Called with the lock."""
+        tick = poller.due + poller.interval * floor((now - poller.due) / poller.interval)
+        is_ours, led = poller.turns.are_ours(), poller.leads
+        poller.leads = is_ours
+        done = poller.turns.done() if is_ours != led or not is_ours else None
+        if done is not None and 0 < done.turn <= now and not poller.turns.per_process:  # keep to the schedule of who leads, or has led
+            missed = floor((now - done.turn) / poller.interval + ROUNDING)
+            tick = done.turn + missed * poller.interval
+            if not missed:
+                is_ours = False
+            elif not is_ours and now - tick < LOOK_FOR:
+                poller.due, poller.not_before = tick, now + min(LOOK_AGAIN, poller.interval / 4)
+                return False
+        poller.due = tick + poller.interval
+        if is_ours:
+            poller.turns.note(turn=tick, success=None if done is not None and done.success else poller.fresh_at)
+        return is_ours
 
     def _see_to_a_runner(self, now: float) -> float:
         """Have a thread that works on the queue, and return the seconds until it may be held up. Called with the lock."""
@@ -303,6 +347,7 @@ class Polling:
                 self._fail(poller, "failed", error)
         else:
             poller.fresh_at = clock.monotonic()
+            poller.turns.note(success=poller.fresh_at)
             if poller.failures:
                 log.info("polling %s works again, after %d failures", poller.name, poller.failures)
                 poller.failures = 0
@@ -327,6 +372,13 @@ class Polling:
         self._runner, self._running = None, {}
         for poller in self._pollers.values():
             poller.is_queued, poller.run = False, None
+            poller.leads = False
+
+
+def _age(poller: _Poller) -> float:
+    """Seconds since the last success in any process, or since it was first due."""
+    done = poller.turns.done()
+    return max(clock.monotonic() - (done.success if done is not None and done.success else poller.fresh_at), 0.0)
 
 
 def _positive(what: str, seconds: float) -> float:

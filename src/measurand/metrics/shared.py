@@ -34,12 +34,16 @@ __all__ = [
     "combined",
     "current",
     "enrol",
+    "follow",
     "identity",
     "lead",
     "leave",
+    "meeting_place",
     "note",
     "publish",
     "removing",
+    "stepping_back",
+    "take_part",
     "withdraw",
 ]
 
@@ -174,12 +178,54 @@ def begin(directory: Path | None = None) -> None:
         _meet().join()
 
 
-def lead() -> bool:
+def lead(task: str = "") -> bool:
     """Whether this process is the one of its service that does what only one shall do. To be asked before each turn.
 
     True in a process that is alone, or where sharing has not begun. When the leader ends, however it ends, the next that asks leads.
+
+    Args:
+        task: What is to be done, by a name that is equal in all processes; different tasks may have different leaders.
     """
-    return not _family or (current() or _meet()).lead()
+    return not _family or (_company() or current() or _meet()).lead(task)
+
+
+def follow(task: str = "") -> None:
+    """Lead no longer in a task, until :func:`lead` is called again."""
+    sharing = current()
+    if sharing is not None:
+        sharing.follow(task)
+
+
+def take_part(task: str) -> None:
+    """Be one of the processes of whom the last one does something at the end; see :func:`stepping_back`.
+
+    A forked child does not take part because its parent does.
+    """
+    if _family:
+        (_company() or current() or _meet()).take_part(task)
+
+
+@contextmanager
+def stepping_back(task: str) -> Iterator[bool]:
+    """Take part no longer; yields whether this process is the last one, and has to do in the block what is to be done.
+
+    True in a process that is alone. Of several that come at the same moment at least one is told so, and no two at a time.
+    """
+    sharing = current()
+    if sharing is None:
+        yield True
+        return
+    with sharing.stepping_back(task) as is_last:
+        yield is_last
+
+
+def meeting_place() -> Path | None:
+    """The directory in which this process meets the others of its service, for small files that are gone with the last of them.
+
+    ``None`` while it is alone.
+    """
+    sharing = current()
+    return None if sharing is None else sharing.meeting_place
 
 
 def publish() -> None:

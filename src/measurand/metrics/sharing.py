@@ -26,6 +26,7 @@ from weakref import WeakSet
 from measurand import core
 from measurand.core.family import Family
 from measurand.core.lanes import Damaged, Metric, Reader
+from measurand.metrics.leading import Leading
 from measurand.metrics.places import Key, Places, Shown, Token, start_alone, token_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Other(NamedTuple):
     writer: int
 
 
-class Sharing:
+class Sharing(Leading):
     """See the module. ``measurand.metrics.shared`` has the one that is used; tests make their own.
 
     Args:
@@ -75,7 +76,7 @@ class Sharing:
         self._begin()
 
     def _begin(self) -> None:
-        self._leads = False
+        self._begin_tasks()
         self._user = os.geteuid()
         self._lock = threading.Lock()
         self._inside: set[int] = set()  # the threads that have the lane or wait for it
@@ -154,8 +155,7 @@ class Sharing:
     def _enter(self, family: Family, how: str) -> None:
         self._family = family
         self._user = os.geteuid()
-        if self._leads:
-            self._leads = family.lead()
+        self._bring_tasks(family)
         self._places = places = Places(family, self._settle_soon, self._say_damaged)
         for registry in self._all_registries():
             for collector in registry.collectors():
@@ -169,19 +169,6 @@ class Sharing:
                 reader.close()
             self._readers = {}
             self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
-
-    def lead(self) -> bool:
-        """Whether this process leads its family: it does if it is alone, or if nobody else does when it asks.
-
-        To be asked again before each turn of what only one process does: when the leader ends, the next one that asks leads.
-        """
-        with self._exclusive() as has:
-            if has and self._family is not None and self._places is not None:
-                with suppress(OSError):
-                    self._leads = self._family.lead()
-                return self._leads
-        self._leads = has
-        return has
 
     def _all_registries(self) -> list[CollectorRegistry]:
         while True:
@@ -295,6 +282,7 @@ class Sharing:
         """Let the family go on without this process: what it counted stays with it. The last one out removes everything."""
         with self._exclusive() as has:
             family, self._family = self._family, None
+            self._has_left = family is not None
             if has and family is not None:
                 for reader in self._readers.values():
                     reader.close()

@@ -56,7 +56,7 @@ int keep_exemplar(Series *self, PyObject *labels, double value, Py_ssize_t cell)
     PyObject *number = PyFloat_FromDouble(value), *position = PyLong_FromSsize_t(cell), *exemplar = NULL, *known = NULL;
     int status = -1;
     if (number != NULL && position != NULL) {
-        exemplar = call_support(self->root->state, "exemplar", labels, number, NULL);
+        exemplar = call_support(self->root->state, "exemplar", labels, number, (PyObject *)self);
     }
     if (exemplar != NULL) {
         known = known_exemplars(self);

@@ -58,7 +58,7 @@ class CounterBase(Instrument):
         except IndexError:
             support.missing_labels(self._root.spec)
         if exemplar:
-            self._exemplars = {0: support.exemplar(exemplar, float(amount))}
+            self._exemplars = {0: support.exemplar(exemplar, float(amount), self)}
 
     def reset(self) -> None:
         """Set the counter to zero, when what it counts has started anew although the process has not.
@@ -281,7 +281,7 @@ class HistogramBase(Instrument):
                 cells[bucket] += 1.0
                 cells[-1] += amount
         if exemplar:
-            checked = support.exemplar(exemplar, amount)
+            checked = support.exemplar(exemplar, amount, self)
             if self._exemplars is None:
                 self._exemplars = {}
             self._exemplars[bucket] = checked
