@@ -69,7 +69,6 @@ class Sharing(Leading):
     def __init__(self, name: str, directory: Path | None, registries: WeakSet[CollectorRegistry]) -> None:
         self.name = name
         self.directory = directory
-        self._forking = False
         self.reason = ""
         """Why others do not see what this process records, or an empty string."""
         self._registries = registries
@@ -78,12 +77,13 @@ class Sharing(Leading):
     def _begin(self) -> None:
         self._begin_tasks()
         self._user = os.geteuid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._inside: set[int] = set()  # the threads that have the lane or wait for it
+        self._forking: dict[int, list[bool]] = {}  # by thread, for each fork under way whether it has the lane
         self._family: Family | None = None
         self._places: Places | None = None
         self._pending: list[tuple[Shown, Any]] = []
-        self._gone: list[tuple[MetricBase, set[Key]]] = []
+        self._swept: list[MetricBase] = []  # series of theirs may be gone
         self._readers: dict[int, Reader] = {}
         self._quarantined: set[int] = set()
 
@@ -92,30 +92,36 @@ class Sharing(Leading):
     @contextmanager
     def _exclusive(self, patience: float = PATIENCE) -> Iterator[bool]:
         """Have the lane for oneself; yields whether one has it. A thread that has it already does not get it twice."""
+        with self._held(patience) as has:
+            yield has
+            if has:
+                self._settle_pending()
+        while self._places is not None and (self._pending or self._swept):
+            with self._held(0) as has:
+                if not has:  # then whoever has it looks when it is done
+                    return
+                self._settle_pending()
+
+    @contextmanager
+    def _held(self, patience: float) -> Iterator[bool]:
         me, lock = threading.get_ident(), self._lock
         if me in self._inside:  # a signal handler or a finaliser: what it interrupted has the lane, or is about to
             yield False
             return
-        self._inside.add(me)
         try:
-            if not (lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False)):
-                yield False
-                return
-            try:
-                yield True
-                self._settle_pending()
-            finally:
-                lock.release()
+            self._inside.add(me)
+            yield lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False)
         finally:
+            with suppress(RuntimeError):  # not had; a signal handler may have raised before it was known whether it was
+                lock.release()
             self._inside.discard(me)
 
     def _settle_pending(self) -> None:
-        while self._places is not None and (self._pending or self._gone):
+        while self._places is not None and (self._pending or self._swept):
+            while self._swept:
+                self._places.sweep(self._swept.pop(0))
             while self._pending:
                 self._places.settle(*self._pending.pop(0))
-            while self._gone:
-                metric, keys = self._gone.pop(0)
-                self._places.remove(metric, keys.difference(_keys(metric)))
 
     # -- company -----------------------------------------------------------------------------------------------------------
 
@@ -189,9 +195,8 @@ class Sharing(Leading):
                 self._places.settle(shown, series)
         if not has:
             self._pending.append((shown, series))
-            if not self._lock.locked():  # whoever had it may have looked just before
-                with self._exclusive(0):
-                    pass
+            with self._exclusive(0):  # whoever had it may have looked just before
+                pass
 
     def note(self, metric: MetricBase, series: Any) -> None:
         """Tell the others of a series' facts."""
@@ -209,21 +214,18 @@ class Sharing(Leading):
             if places is None or self.shown_as(metric.definition) is None:
                 yield
                 return
-            before = set(_keys(metric))
             if not has:
                 try:
                     yield
                 finally:
-                    self._gone.append((metric, before))
+                    self._swept.append(metric)
                 return
-            lane = places.lane
-            lane.begin_exchange()
-            try:
-                yield
-            finally:
-                self._settle_pending()
-                places.remove(metric, before.difference(_keys(metric)))
-                lane.end_exchange()
+            with places.exchange():
+                try:
+                    yield
+                finally:
+                    places.sweep(metric)
+                    self._settle_pending()
 
     def withdraw(self, metric: MetricBase) -> None:
         """Show a metric no longer, unless another registry still has it."""
@@ -254,12 +256,18 @@ class Sharing(Leading):
     def before_fork(self) -> None:
         """Join the family, and let no other thread have the lane during the fork."""
         self.join()
-        self._forking = threading.get_ident() not in self._inside and self._lock.acquire(timeout=PATIENCE)
+        me, has = threading.get_ident(), False
+        if me not in self._inside:
+            has = self._lock.acquire(timeout=PATIENCE)
+            if has:
+                self._inside.add(me)
+        self._forking.setdefault(me, []).append(has)
 
     def after_fork_in_parent(self) -> None:
         """Let the lane go."""
-        if self._forking:
-            self._forking = False
+        me = threading.get_ident()
+        if self._forking[me].pop():
+            self._inside.discard(me)
             self._lock.release()
             with self._exclusive(0):
                 pass
@@ -267,11 +275,12 @@ class Sharing(Leading):
     def after_fork_in_child(self) -> None:
         """Start from zero, in a lane of one's own; in private memory if there is none to be had."""
         family, places = self._family, self._places
+        if places is not None:
+            places.is_given_up = True
         for reader in self._readers.values():
             with suppress(OSError):
                 reader.close()
         self._begin()
-        self._forking = False
         if places is not None and family is not None and not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
             for shown in places.shown.values():
                 start_alone(shown)
@@ -352,7 +361,3 @@ class Sharing(Leading):
     def quarantined(self) -> int:
         """How many damaged lanes this process has met."""
         return len(self._quarantined)
-
-
-def _keys(metric: MetricBase) -> list[Key]:
-    return [core.key(series) or () for series in core.children(metric)]  # type: ignore[arg-type]

@@ -192,7 +192,7 @@ def test_series_of_a_replacement_and_those_that_come_back_are_told_of(make: Kit,
 
 def test_of_threads_that_make_the_same_series_one_tells_of_it(make: Kit) -> None:
     counter, told = make.counter("a", max_series=None), []
-    make.core.watch(counter, lambda series: told.append(series))
+    make.core.watch(counter, told.append)
     made = [itertools.count(), itertools.count()]
     with eager_switching(), in_background(*[lambda n=n: counter.labels(next(n)) for n in made]):
         for _ in for_a_while():

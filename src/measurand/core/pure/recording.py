@@ -171,8 +171,9 @@ class GaugeBase(Instrument):
                     series._payload = None
                     series._ways |= WAS_SET
         watcher = self._root.watcher
-        for series in fresh if watcher is not None else ():
-            watcher(series)
+        if watcher is not None:
+            for series in fresh:
+                watcher(series)
 
     def set_function(self, f: Callable[[], float]) -> None:
         """Take the value from ``f`` at every scrape; what the other methods set is not shown from then on.
