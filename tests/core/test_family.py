@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from measurand.core import family as module
-from measurand.core.ancestry import has_met
-from measurand.core.family import Family, Unavailable
+from measurand.core.ancestry import CHOSEN, has_met
+from measurand.core.family import Family
+from tests.support import SCALE
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")]
 
@@ -68,6 +68,10 @@ def member(base: Path, name: str = "one") -> Other:
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return tmp_path / "families"
+
+
+ALIVE, DEAD, HALF_MADE = "01234567-7-100-0", "01234567-8-100-0", "01234567-9-100-0"
+"""Names as the ancestry gives them."""
 
 
 def lane_of(other: Other) -> str:
@@ -133,16 +137,90 @@ def test_one_leads_and_when_it_is_killed_another_can_at_once(base: Path) -> None
 
 
 def test_families_that_were_killed_are_removed_when_another_meets(base: Path) -> None:
-    dead, alive = member(base, "dead"), member(base, "alive")
+    dead, alive = member(base, DEAD), member(base, ALIVE)
     for one in (dead, alive):
         lane_of(one)
+    (base / HALF_MADE).mkdir()
+    (base / f".gone-{DEAD}-1").mkdir()
     dead.kill()
     family = Family.meet("new", base)
-    assert sorted(path.name for path in base.iterdir()) == ["alive", "new"]
-    assert has_met("alive", str(base))
-    assert not has_met("dead", str(base))
+    assert sorted(path.name for path in base.iterdir()) == [ALIVE, "new"]
+    assert has_met(ALIVE, str(base))
+    assert not has_met(DEAD, str(base))
     family.leave()
     alive.kill()
+
+
+def test_nothing_is_removed_that_is_no_family(base: Path) -> None:
+    for name in ("data", "1234-5", "lane-0"):
+        (base / name).mkdir(parents=True)
+        (base / name / "locks").touch()
+    base.chmod(0o700)
+    Family.meet(ALIVE, base).leave()
+    assert sorted(path.name for path in base.iterdir()) == ["1234-5", "data", "lane-0"]
+
+
+def test_a_family_of_which_all_but_one_were_killed_stays_as_it_is(base: Path) -> None:
+    one, two = member(base, ALIVE), member(base, ALIVE)
+    assert {lane_of(one), lane_of(two)} == {"0 False", "1 False"}
+    one.kill()
+    Family.meet(DEAD, base).leave()
+    three = member(base, ALIVE)
+    assert lane_of(three) in {"0 True", "1 True"}
+    for each in (two, three):
+        each.kill()
+    Family.meet(DEAD, base).leave()
+    assert not base.exists()
+
+
+def test_processes_that_come_and_go_leave_one_lane(base: Path) -> None:
+    family = Family.meet(ALIVE, base)
+    family.take_lane()[1].touch()
+    for turn in range(64 if SCALE <= 1 else 256):
+        other = member(base, ALIVE)
+        assert lane_of(other) == f"1 {turn > 0}"
+        other.kill()
+    assert sorted(path.name for path in family.directory.iterdir()) == ["lane-0", "lane-1", "locks"]
+    assert family.leave()
+
+
+# -- directories that were chosen ------------------------------------------------------------------------------------------------
+
+
+def test_what_was_left_in_a_chosen_directory_is_cleared_by_the_next_but_never_while_anybody_lives(base: Path) -> None:
+    first, second = member(base, CHOSEN), member(base, CHOSEN)
+    assert {lane_of(first), lane_of(second)} == {"0 False", "1 False"}
+    first.kill()
+    third = member(base, CHOSEN)
+    assert lane_of(third).endswith("True")
+    for one in (second, third):
+        one.kill()
+    (base / CHOSEN / "folder").mkdir()
+    fourth = member(base, CHOSEN)
+    assert lane_of(fourth) == "0 False"
+    assert sorted(path.name for path in (base / CHOSEN).iterdir()) == ["lane-0", "locks"]
+    fourth.tell("leave")
+    assert fourth.answer() == "True"
+    fourth.wait()
+    assert list(base.iterdir()) == []
+
+
+def test_of_many_who_come_to_what_was_left_one_clears_it_and_all_meet(base: Path) -> None:
+    for _ in range(5):
+        others = [member(base, CHOSEN) for _ in range(6)]
+        assert {lane_of(one) for one in others} == {f"{number} False" for number in range(6)}
+        for one in others:
+            one.kill()
+
+
+def test_without_its_locks_nobody_takes_up_what_somebody_may_still_be_writing(base: Path) -> None:
+    family = Family.meet(ALIVE, base)
+    family.take_lane()[1].touch()
+    (family.directory / "locks").unlink()
+    other = member(base, ALIVE)
+    assert lane_of(other) == "0 False"
+    assert not family.is_there
+    other.kill()
 
 
 def test_whoever_comes_while_the_last_one_leaves_meets_a_family_that_is_there(base: Path) -> None:
@@ -188,49 +266,6 @@ def test_no_two_living_processes_ever_have_one_lane(base: Path) -> None:
     for one in living:
         one.kill()
     assert len(list((base / "one").glob("lane-*"))) <= 4
-
-
-def test_a_directory_that_others_could_write_to_or_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
-    (tmp_path / "file").touch()
-    (tmp_path / "mine").mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(tmp_path / "mine")
-    for name, complaint in {"open": "open to other users: chmod 700", "file": "no directory", "link": "no directory"}.items():
-        with pytest.raises(Unavailable, match=complaint):
-            Family.meet("one", tmp_path / name)
-    assert list((tmp_path / "mine").iterdir()) == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0 if hasattr(os, "geteuid") else True, reason="only root can give a directory away")
-def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "theirs").mkdir(mode=0o700)
-    os.chown(tmp_path / "theirs", 4711, 4711)
-    with pytest.raises(Unavailable, match="belongs to user 4711"):
-        Family.meet("one", tmp_path / "theirs")
-
-
-def test_a_network_file_system_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-        f"23 22 0:40 / {tmp_path}/shared rw - nfs4 server:/export rw\n"
-        f"24 23 0:41 / {tmp_path}/shared/local rw - tmpfs tmpfs rw\n"
-    )
-    monkeypatch.setattr(module, "MOUNTS", str(mounts))
-    (tmp_path / "shared" / "local").mkdir(parents=True)
-    with pytest.raises(Unavailable, match=r"network file system \(nfs4\)"):
-        Family.meet("one", tmp_path / "shared" / "families")
-    assert Family.meet("one", tmp_path / "shared" / "local" / "families").leave()
-
-
-def test_where_there_is_no_shared_memory_the_directory_for_temporary_files_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHARED_MEMORY", str(tmp_path / "none"))
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
-    family = Family.meet("one")
-    assert family.directory == tmp_path / f"measurand-{os.geteuid()}" / "one"
-    assert has_met("one", str(family.directory.parent))
-    assert family.leave()
 
 
 def test_a_process_whose_directory_was_removed_notices(base: Path) -> None:

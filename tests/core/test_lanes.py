@@ -33,7 +33,7 @@ def seen(reader: Reader) -> dict[str, tuple[float, ...]]:
         key[0]: tuple(reading.values[at : at + metric.width])
         for metric in reading.metrics
         for key, at in metric.series.items()
-        if reading.values[at - 1] == 1.0
+        if reading.values[at - 1] != 0.0
     }
 
 

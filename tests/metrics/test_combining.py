@@ -21,7 +21,9 @@ class Lane:
     def __init__(self, series: dict[tuple[str, ...], list[float]], content: dict[str, Any] | None = None) -> None:
         self.values: list[float] = []
         self.series, self.notes, self.content = {}, {}, content or {}
+        self.width = 1
         for key, numbers in series.items():
+            self.width = len(numbers)
             self.series[key] = len(self.values) + 1
             self.values += [1.0, *numbers]
 
@@ -113,12 +115,11 @@ def test_what_another_process_has_not_written_to_in_time_has_expired(still_clock
 
 
 def test_an_info_shows_each_fact_of_those_that_live_once() -> None:
-    states = {"width": 1}
     one, same, gone = other({(): [0.0]}), other({(): [0.0]}), other({(): [0.0]}, alive=False)
     for each, version in ((one, "1"), (same, "1"), (gone, "2")):
         each.metric.notes[()] = {"version": version}
     family = combined_samples(definition("info"), None, {"service": "s"}, [one, same, gone])
-    assert [(sample.labels, sample.value) for sample in family.samples()] == [({"service": "s", "version": "1"}, 1.0)], states
+    assert [(sample.labels, sample.value) for sample in family.samples()] == [({"service": "s", "version": "1"}, 1.0)]
 
 
 def test_an_enumeration_shows_every_state_that_a_living_process_is_in() -> None:

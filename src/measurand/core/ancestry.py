@@ -14,6 +14,7 @@ Promises: what cannot be told apart is never put together. Where there is no ``/
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from typing import NamedTuple
 
@@ -113,11 +114,20 @@ def has_met(name: str, directory: str | None = None) -> bool:
     mine = f"measurand-{os.geteuid()}/{name}/locks"
     if os.path.exists(f"{SHARED_MEMORY}/{mine}"):
         return True
-    if os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+    if _meets_in_shared_memory():
         return False
     import tempfile  # noqa: PLC0415 - dear, and not needed where there is shared memory
 
     return os.path.exists(f"{tempfile.gettempdir()}/{mine}")
+
+
+def _meets_in_shared_memory() -> bool:
+    """Whether families of this user meet there; see ``core.directories``."""
+    try:
+        found = os.lstat(f"{SHARED_MEMORY}/measurand-{os.geteuid()}")
+    except OSError:
+        return os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+    return found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
 
 
 def _content(*path: str) -> bytes:

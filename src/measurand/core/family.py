@@ -8,26 +8,31 @@ process opens ``locks`` once and keeps it.
 
 Promises: no two living processes write one lane; a lane whose writer is gone is given to the next process that wants one, so that there are
 never more lanes than processes that lived at once; the directory is private to the user, and symbolic links and directories of others are
-refused; whoever leaves last removes it, and what was left by families that were killed is removed when another one meets.
+refused; whoever leaves last removes it, and what was left by families that were killed is removed when another one meets. Nothing is
+removed while anybody has a lock in it, and nothing that has not the name of a family.
+
+Where to meet follows from what stays as it is (who owns a directory, what it may be used for), never from what passes (a full disk, too
+many open files): two processes of one family never meet in two places.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
-import stat
 import struct
 import sys
-import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from measurand.core.ancestry import SHARED_MEMORY
+from measurand import clock
+from measurand.core.ancestry import CHOSEN
+from measurand.core.directories import Unavailable, base_directories, make_private, refuse_network
 
 try:
     import fcntl
@@ -45,13 +50,8 @@ MEMBER, LEADER, FIRST_LANE = 0, 1, 16
 FIRST_TASK = 1 << 32
 """From here on each task that is told by a name has two: its leader's, and that of those who take part in it."""
 
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs", "gpfs", "beegfs", "ocfs2", "gfs2"})
-MOUNTS = "/proc/self/mountinfo"
-ATTEMPTS = 100
-
-
-class Unavailable(OSError):
-    """There is no place where this family can meet; the message says why, and what to do."""
+PATIENCE = 5.0
+"""Seconds to wait for others who are coming, or removing what the dead left."""
 
 
 class Member(NamedTuple):
@@ -66,12 +66,6 @@ class Member(NamedTuple):
     number: int
     path: Path
     alive: bool
-
-
-def base_directories() -> list[Path]:
-    """Where families may meet, the best place first: shared memory, then the directory for temporary files."""
-    shared = [Path(SHARED_MEMORY)] if os.path.isdir(SHARED_MEMORY) and os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else []
-    return [base / f"measurand-{os.geteuid()}" for base in (*shared, Path(tempfile.gettempdir()))]
 
 
 class Family:
@@ -103,9 +97,9 @@ class Family:
         reasons = []
         for base in [directory] if directory is not None else base_directories():
             try:
-                _refuse_network(base)
+                refuse_network(base)
                 family = cls._meet_in(base / name)
-            except OSError as reason:
+            except Unavailable as reason:
                 reasons.append(str(reason))
             else:
                 with suppress(OSError):
@@ -115,16 +109,39 @@ class Family:
 
     @classmethod
     def _meet_in(cls, place: Path) -> Family:
-        for attempt in range(ATTEMPTS):
-            threading.Event().wait(0.001 if attempt > ATTEMPTS / 2 else 0)
+        deadline = clock.system_monotonic() + PATIENCE
+        pause = threading.Event()
+        while True:
             with suppress(FileNotFoundError):  # whoever left last has just removed it
-                _make_private(place.parent)
-                _make_private(place)
-                descriptor = os.open(place / LOCKS, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600)
-                if _lock(descriptor, MEMBER, fcntl.F_RDLCK) and _same_file(descriptor, place / LOCKS):
-                    return cls(place, descriptor)
-                os.close(descriptor)
-        raise Unavailable(f"{place} is being removed all the time")
+                make_private(place.parent, 0o022)
+                make_private(place, 0o077)
+                family = cls._enter(place)
+                if family is not None:
+                    return family
+            if not place.parent.parent.is_dir():
+                raise Unavailable(f"there is no directory {place.parent.parent} to make {place.parent.name} in")
+            if clock.system_monotonic() > deadline:
+                raise Unavailable(f"another process has had {place} to itself for {PATIENCE:g} s")
+            pause.wait(0.001)
+
+    @classmethod
+    def _enter(cls, place: Path) -> Family | None:
+        """Take part if nobody has the place to himself. Clear what nobody can claim: all of a chosen place's, or without its locks."""
+        flags = os.O_RDWR | _NO_LINKS
+        try:
+            descriptor, alone = os.open(place / LOCKS, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+        except FileExistsError:
+            descriptor, alone = os.open(place / LOCKS, flags), place.name == CHOSEN
+        try:
+            if alone and _lock(descriptor, MEMBER, fcntl.F_WRLCK) and _same_file(descriptor, place / LOCKS):
+                _clear(place)
+            if _lock(descriptor, MEMBER, fcntl.F_RDLCK) and _same_file(descriptor, place / LOCKS):
+                return cls(place, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
 
     def meet_again(self) -> Family:
         """Take part as a forked child: with locks of its own."""
@@ -191,6 +208,10 @@ class Family:
         _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
         return _lock(self._locks, _leader_of(task) + 1, fcntl.F_WRLCK)
 
+    def is_on(self, task: str) -> bool:
+        """Whether another process takes part in a task. From any thread."""
+        return self._is_locked(_leader_of(task) + 1)
+
     def let_go(self, task: str) -> None:
         """Have done what was to be done, or leave it to others."""
         _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
@@ -209,8 +230,9 @@ class Family:
             last = _lock(self._locks, MEMBER, fcntl.F_WRLCK) and _same_file(self._locks, self.directory / LOCKS)
             if last:
                 _remove(self.directory)
-                with suppress(OSError):  # other families meet here
-                    self.directory.parent.rmdir()
+                if self.directory.name != CHOSEN:  # whoever chose a directory may have made it, and may not be able to again
+                    with suppress(OSError):  # other families meet here
+                        self.directory.parent.rmdir()
         finally:
             with suppress(OSError):
                 os.close(self._locks)
@@ -274,59 +296,44 @@ def _same_file(descriptor: int, path: Path) -> bool:
 # -- directories -----------------------------------------------------------------------------------------------------------
 
 
-def _make_private(directory: Path) -> None:
-    """Make a directory for this user only, or see that the one that is there is one.
+NAMED = re.compile(r"(?:[0-9a-f]{8}|boot|pid)-[0-9]+(?:-[0-9a-f]+)*")
+"""What the families are called that are found by ancestry; nothing else is ever removed from a directory."""
 
-    Raises:
-        Unavailable: It is somebody else's, open to others, or no directory.
-    """
-    with suppress(FileExistsError):
-        os.mkdir(directory, 0o700)
-    found = os.lstat(directory)
-    if not stat.S_ISDIR(found.st_mode):
-        raise Unavailable(f"{directory} is no directory")
-    if found.st_uid != os.geteuid():
-        raise Unavailable(f"{directory} belongs to user {found.st_uid}, this process is user {os.geteuid()}")
-    if found.st_mode & 0o077:
-        raise Unavailable(f"{directory} is open to other users: chmod 700 it, or name another directory")
-
-
-def _refuse_network(directory: Path) -> None:
-    """Raise where locks and mapped files do not mean the same to all processes."""
-    best, kind = "", ""
-    with suppress(OSError):
-        target = os.path.realpath(directory)
-        for line in Path(MOUNTS).read_text(errors="replace").splitlines():
-            left, _, right = line.partition(" - ")
-            point = left.split()[4].replace("\\040", " ")
-            if len(point) >= len(best) and (target == point or target.startswith(point.rstrip("/") + "/")):
-                best, kind = point, right.split()[0]
-    if kind in NETWORK or kind.startswith(("fuse.sshfs", "fuse.glusterfs", "fuse.s3", "fuse.gcs")):
-        raise Unavailable(f"{directory} is on a network file system ({kind}), where locks cannot be relied on: name a local directory")
+_GONE = ".gone-"
 
 
 def _remove_dead(base: Path, mine: str) -> None:
     """Remove the families of which nobody lives."""
-    for place in _others(base, mine):
-        with suppress(OSError):
-            descriptor = os.open(place / LOCKS, os.O_RDWR | _NO_LINKS)
-            try:
-                if _lock(descriptor, MEMBER, fcntl.F_WRLCK) and _same_file(descriptor, place / LOCKS):
-                    _remove(place)
-            finally:
-                os.close(descriptor)
-
-
-def _others(base: Path, mine: str) -> Iterator[Path]:
     for name in os.listdir(base):
         place = base / name
         if name.startswith(_GONE):
             shutil.rmtree(place, ignore_errors=True)
-        elif name != mine and not place.is_symlink() and place.is_dir():
-            yield place
+        elif name != mine and NAMED.fullmatch(name) and not place.is_symlink():
+            with suppress(OSError):
+                _remove_if_dead(place)
 
 
-_GONE = ".gone-"
+def _remove_if_dead(place: Path) -> None:
+    try:
+        descriptor = os.open(place / LOCKS, os.O_RDWR | _NO_LINKS)
+    except FileNotFoundError:
+        os.rmdir(place)  # its first process was killed before it had locks; if it lives it makes the directory again
+        return
+    try:
+        if _lock(descriptor, MEMBER, fcntl.F_WRLCK) and _same_file(descriptor, place / LOCKS):
+            _remove(place)
+    finally:
+        os.close(descriptor)
+
+
+def _clear(place: Path) -> None:
+    """Remove what is in a family's directory besides its locks."""
+    for name in os.listdir(place):
+        if name != LOCKS:
+            try:
+                os.unlink(place / name)
+            except OSError:
+                shutil.rmtree(place / name, ignore_errors=True)
 
 
 def _remove(place: Path, rename: Callable[[Path, Path], None] = os.rename) -> None:

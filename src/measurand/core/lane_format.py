@@ -1,8 +1,12 @@
 """The format of a lane, see ``lanes``: what bytes mean, and which of them are believed.
 
 Integers and doubles are in the machine's own byte order. A lane is a header (:data:`HEADER`: what never changes, with its checksum; then
-the words :data:`USED`, :data:`SEQUENCE` and :data:`WRITER`), the index (records: length, checksum, kind, content as JSON) and the cells. A
-series has one cell for its state (1: shown, 0: removed), then its numbers.
+the words :data:`USED`, :data:`SEQUENCE`, :data:`WRITER` and :data:`UNSHARED`), the index (records: length, checksum, kind, content as JSON)
+and the cells. A series has one cell for its state (0: removed; else a number that no other series has, negative
+while it is shown only if something was recorded in it), then its numbers.
+
+No length that stands in a lane is believed before it was held against the file's, nor a record's before its checksum was: what is read from
+a damaged lane takes no more memory than :data:`CHUNK` and what was sound in it.
 """
 
 from __future__ import annotations
@@ -10,22 +14,29 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-__all__ = ["Contents", "Damaged", "Full", "Metric", "checked_header", "decoded", "encoded", "header"]
+__all__ = ["Contents", "Damaged", "Full", "Header", "Metric", "checked_header", "decoded", "encoded", "parse"]
 
 MAGIC = b"MEASLANE"
-VERSION = 1
-HEADER = struct.Struct("=8sIIQQ")  # magic, checksum of what follows, version, bytes of the index, number of cells
+VERSION = 2
+HEADER = struct.Struct("=8sIIQQQ")  # magic, checksum of what follows, version, identity, bytes of the index, number of cells
 RECORD = struct.Struct("=IIII")  # bytes with this, checksum of what follows, kind, bytes of the content
-USED, SEQUENCE, WRITER = 4, 5, 6
-"""Numbers of 64-bit words: bytes of the index in use; odd while cells are exchanged; the writer's process id."""
-START = 64
+USED, SEQUENCE, WRITER, UNSHARED = 8, 9, 10, 11
+"""Numbers of 64-bit words: bytes of the index in use; odd while cells are exchanged; the writer's process id; how many series it has
+elsewhere, for want of room."""
+START = 128
 METRIC, SERIES, NOTE = 1, 2, 3
 DECODER = json.JSONDecoder()
 LARGEST = 1 << 32
 """Bytes of the largest lane that is believed."""
+LARGEST_RECORD = 1 << 20
+"""Bytes of the largest record that is written or believed."""
+WIDEST = 1 << 16
+"""Cells of the widest series."""
+CHUNK = 1 << 16
+"""Bytes of an index that are read at once, if no record in them is larger."""
 
 
 class Damaged(Exception):
@@ -51,6 +62,8 @@ class Metric:
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
         self.width = int(content["width"])
+        if not 0 < self.width <= WIDEST:
+            raise ValueError(f"a series cannot have {self.width} cells")
         self.series: dict[tuple[str, ...], int] = {}
         self.notes: dict[tuple[str, ...], Any] = {}
 
@@ -88,15 +101,25 @@ class Contents:
 
 
 def encoded(kind: int, content: Any) -> bytes:
-    """A record, its length a multiple of eight."""
+    """A record, its length a multiple of eight.
+
+    Raises:
+        ValueError: It would be larger than any reader believes.
+    """
     text = json.dumps(content, separators=(",", ":")).encode()
     body = struct.pack("=II", kind, len(text)) + text
     body += bytes(-len(body) % 8)
+    if len(body) + 8 > LARGEST_RECORD:
+        raise ValueError(f"label values and facts of {len(text)} bytes are too large to be shown to other processes")
     return struct.pack("=II", 8 + len(body), zlib.crc32(body)) + body
 
 
-def decoded(index: bytes) -> Iterator[tuple[int, Any, int]]:
+def decoded(index: bytes, whole: bool = True) -> Iterator[tuple[int, Any, int]]:
     """The records of an index, each with its length.
+
+    Args:
+        index: The records.
+        whole: Whether all of the last one is there; else it is left out if it is not.
 
     Raises:
         Damaged: A record is not what was written.
@@ -104,31 +127,87 @@ def decoded(index: bytes) -> Iterator[tuple[int, Any, int]]:
     at = 0
     while at < len(index):
         if at + RECORD.size > len(index):
-            raise Damaged("a record has no end")
+            if whole:
+                raise Damaged("a record has no end")
+            return
         length, checksum, kind, size = RECORD.unpack_from(index, at)
-        if length % 8 or length < RECORD.size + size or at + length > len(index):
+        if length % 8 or length < RECORD.size + size or length > LARGEST_RECORD or (whole and at + length > len(index)):
             raise Damaged("a record's length is wrong")
+        if at + length > len(index):
+            return
         if zlib.crc32(index[at + 8 : at + length]) != checksum:
             raise Damaged("a record's checksum is wrong")
         try:
             content, _ = DECODER.raw_decode(index[at + RECORD.size : at + RECORD.size + size].decode())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Damaged("a record is not JSON") from None
         yield kind, content, length
         at += length
 
 
-def header(index: int, cells: int) -> bytes:
-    """The unchanging part of a header."""
-    rest = struct.pack("=IQQ", VERSION, index, cells)
-    return HEADER.pack(MAGIC, zlib.crc32(rest), VERSION, index, cells)
-
-
-def checked_header(data: bytes, size: int) -> tuple[int, int, int]:
-    """The bytes of the index, the number of cells, and the bytes of the index in use.
+def parse(contents: Contents, read: Callable[[int, int], bytes], start: int, used: int) -> Iterator[int]:
+    """Take the records of an index between two places; yields where the next one begins, after each that was taken.
 
     Args:
-        data: The first bytes of a lane.
+        contents: Where to.
+        read: Gives so many bytes of the index from a place on.
+        start: The first place.
+        used: Where the records end.
+
+    Raises:
+        Damaged: A record is not what was written; those before it have been taken.
+    """
+    chunk = CHUNK
+    while start < used:
+        data = read(min(chunk, used - start), start)
+        before = start
+        for kind, content, length in decoded(data, whole=len(data) == used - start):
+            take(contents, kind, content)
+            start += length
+            yield start
+        if start == before:  # a record larger than the chunk, or a file that has become shorter
+            if chunk == LARGEST_RECORD:
+                raise Damaged("it ends in its index")
+            chunk = LARGEST_RECORD
+
+
+class Header(NamedTuple):
+    """What a lane says of itself.
+
+    Attributes:
+        identity: Its own number, as good as never given twice.
+        room: Bytes of its index.
+        cells: How many doubles it has.
+        used: Bytes of the index in use.
+        sequence: Odd while cells are exchanged.
+        writer: The writer's process id.
+        unshared: How many series the writer has elsewhere.
+    """
+
+    identity: int
+    room: int
+    cells: int
+    used: int = 0
+    sequence: int = 0
+    writer: int = 0
+    unshared: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole lane."""
+        return START + self.room + self.cells * 8
+
+    def encoded(self) -> bytes:
+        """The part of it that never changes."""
+        rest = struct.pack("=IQQQ", VERSION, self.identity, self.room, self.cells)
+        return HEADER.pack(MAGIC, zlib.crc32(rest), VERSION, self.identity, self.room, self.cells)
+
+
+def checked_header(data: bytes, size: int) -> Header:
+    """A lane's header.
+
+    Args:
+        data: The first bytes of the lane.
         size: Those of the whole file.
 
     Raises:
@@ -136,20 +215,25 @@ def checked_header(data: bytes, size: int) -> tuple[int, int, int]:
     """
     if len(data) < START:
         raise Damaged("it ends in its header")
-    magic, checksum, version, index, cells = HEADER.unpack_from(data)
-    if magic != MAGIC or zlib.crc32(struct.pack("=IQQ", version, index, cells)) != checksum:
+    magic, checksum, version, identity, index, cells = HEADER.unpack_from(data)
+    if magic != MAGIC or zlib.crc32(struct.pack("=IQQQ", version, identity, index, cells)) != checksum:
         raise Damaged("its header is wrong")
     if version != VERSION:
         raise Damaged(f"its format is version {version}, ours {VERSION}")
-    used = struct.unpack_from("=Q", data, USED * 8)[0]
-    if size > LARGEST or size < START + index + cells * 8:
+    found = Header(identity, index, cells, *struct.unpack_from("=QQQQ", data, USED * 8))
+    if not found.size <= min(size, LARGEST):
         raise Damaged("it has not its full size")
-    if used > index:
+    if found.used > index or found.used % 8:
         raise Damaged("its index has no end")
-    return index, cells, used
+    return found
 
 
 def take(contents: Contents, kind: int, content: Any) -> None:
+    """As :meth:`Contents.take`.
+
+    Raises:
+        Damaged: It makes no sense.
+    """
     try:
         contents.take(kind, content)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as reason:

@@ -6,8 +6,10 @@ A lane is written by one process, which has it mapped into memory, and read by a
   fail for want of space.
 - Its index only grows; a record counts from the moment at which ``used`` includes it, and carries a checksum. Its cells are aligned
   doubles, which are read and written whole.
-- Readers never map a lane of another process, so that one that is truncated under them cannot kill them. What is damaged is reported as
-  :class:`Damaged`, never as anything else; the series before the damage can still be read.
+- Readers never map a lane of another process, so that one that is truncated under them cannot kill them; nor do they keep it open. What is
+  damaged is reported as :class:`Damaged`, never as anything else; the series before the damage can still be read.
+- A writer believes nothing that stands in its lane but the cells, and finds out by itself that its lane was damaged
+  (:attr:`Lane.damage`); where the extension is there that guards mapped files, it survives that its lane is truncated.
 
 The format stands in ``lane_format``.
 """
@@ -16,12 +18,16 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 import struct
+import zlib
 from array import array
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from measurand.core import guarding
 from measurand.core.lane_format import (
     HEADER,
     METRIC,
@@ -29,20 +35,23 @@ from measurand.core.lane_format import (
     SEQUENCE,
     SERIES,
     START,
+    UNSHARED,
     USED,
     WRITER,
     Contents,
     Damaged,
     Full,
+    Header,
     Metric,
     checked_header,
-    decoded,
     encoded,
-    header,
-    take,
+    parse,
 )
 
-__all__ = ["Damaged", "Full", "Lane", "Metric", "Reader", "Reading"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Damaged", "Full", "Lane", "Metric", "Reader", "Reading", "fresh_state"]
 
 
 class Lane:
@@ -54,13 +63,20 @@ class Lane:
         values: All its cells, a memoryview of doubles; numbers are moved there.
     """
 
-    def __init__(self, path: Path, memory: mmap.mmap, index: int, contents: Contents) -> None:
+    def __init__(self, path: Path, descriptor: int, header: Header, contents: Contents) -> None:
         self.path = path
         self.contents = contents
-        self._memory = memory
+        self._file = _identity(os.fstat(descriptor))
+        self._header = header
+        self._memory = memory = mmap.mmap(descriptor, header.size)
+        guarding.guard(memory)
         self._words = memoryview(memory)[:START].cast("Q")
-        self._index = index
-        self.values = memoryview(memory)[START + index :].cast("d")
+        self._used = header.used
+        self._sequence = header.sequence
+        self._checksum = zlib.crc32(memory[START : START + header.used])
+        self.values = memoryview(memory)[START + header.room :].cast("d")
+        self._words[WRITER] = os.getpid()
+        self._words[UNSHARED] = 0
 
     @classmethod
     def create(cls, path: Path, *, index: int = 1 << 15, cells: int = 1 << 12) -> Lane:
@@ -74,26 +90,33 @@ class Lane:
         Raises:
             OSError: There is no space, or the directory cannot be written to; nothing is left behind.
         """
-        index += -index % 8
-        size = START + index + cells * 8
+        header = Header(int.from_bytes(os.urandom(8), "little"), index + -index % 8, cells)
         temporary = _temporary(path)
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | _NO_LINKS, 0o600)
+        with suppress(FileNotFoundError):  # of a process that had this id and was killed here
+            os.unlink(temporary)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o600)
         try:
-            _allocate(descriptor, size)
-            memory = mmap.mmap(descriptor, size)
+            _allocate(descriptor, header.size)
+            os.pwrite(descriptor, header.encoded(), 0)
+            return cls(path, descriptor, header, Contents())
         except BaseException:
             os.unlink(temporary)
             raise
         finally:
             os.close(descriptor)
-        memory[: HEADER.size] = header(index, cells)
-        lane = cls(path, memory, index, Contents())
-        lane.claim()
-        return lane
 
     def publish(self) -> None:
-        """Give the lane its name."""
-        os.rename(_temporary(self.path), self.path)
+        """Give the lane its name.
+
+        Raises:
+            OSError: The directory is gone or cannot be written to; nothing is left behind.
+        """
+        try:
+            os.rename(_temporary(self.path), self.path)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(_temporary(self.path))
+            raise
 
     @classmethod
     def adopt(cls, path: Path) -> Lane:
@@ -101,33 +124,58 @@ class Lane:
 
         Raises:
             Damaged: It is not whole.
-            OSError: It cannot be opened.
+            OSError: It cannot be opened, or there is no space for parts of it that were missing.
         """
-        descriptor = os.open(path, os.O_RDWR | _NO_LINKS)
-        try:
-            size = os.fstat(descriptor).st_size
-            index, cells, used = checked_header(os.pread(descriptor, START, 0), size)
+        with _opened(path, os.O_RDWR) as (descriptor, size):
+            header = checked_header(os.pread(descriptor, START, 0), size)
             contents = Contents()
-            for kind, content, _ in decoded(os.pread(descriptor, used, START)):
-                take(contents, kind, content)
-            if contents.cells > cells:
+            for _ in parse(contents, partial(_read_index, descriptor), 0, header.used):
+                pass
+            if contents.cells > header.cells:
                 raise Damaged("it has fewer cells than its series")
-            memory = mmap.mmap(descriptor, START + index + cells * 8)
-        finally:
-            os.close(descriptor)
-        lane = cls(path, memory, index, contents)
-        lane._words[SEQUENCE] += lane._words[SEQUENCE] % 2
-        lane.claim()
+            _allocate(descriptor, header.size, fill=False)
+            lane = cls(path, descriptor, header, contents)
+        lane.end_exchange()
         return lane
-
-    def claim(self) -> None:
-        """Note this process as the writer."""
-        self._words[WRITER] = os.getpid()
 
     @property
     def used(self) -> int:
         """Bytes of the index in use."""
-        return int(self._words[USED])
+        return self._used
+
+    @property
+    def unshared(self) -> int:
+        """How many series its writer has elsewhere, for want of room; its readers are told."""
+        return int(self._words[UNSHARED])
+
+    @unshared.setter
+    def unshared(self, number: int) -> None:
+        self._words[UNSHARED] = number
+
+    @property
+    def damage(self) -> str | None:
+        """What somebody else has done to the file, so that readers do not see all of it; ``None`` if nothing."""
+        try:
+            found = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return "it is gone"
+        if _identity(found) != self._file:
+            return "another file has its name"
+        if found.st_size < self._header.size:
+            return "it was truncated"
+        if (
+            self._memory[: HEADER.size] != self._header.encoded()
+            or tuple(self._words[USED : SEQUENCE + 1]) != (self._used, self._sequence)
+            or zlib.crc32(self._memory[START : START + self._used]) != self._checksum
+        ):
+            return "its header or index was changed"
+        return None
+
+    def restore(self) -> None:
+        """Give a truncated file its size again, so that what is left of the numbers can be moved out of it."""
+        with suppress(OSError), _opened(self.path, os.O_RDWR) as (descriptor, size):
+            if _identity(os.fstat(descriptor)) == self._file and size < self._header.size:
+                _allocate(descriptor, self._header.size, fill=False)
 
     def add_metric(self, content: dict[str, Any]) -> int:
         """Describe a metric (``content["width"]``: cells per series), in terms of JSON; returns its number.
@@ -138,8 +186,13 @@ class Lane:
         self._append(METRIC, content)
         return len(self.contents.metrics) - 1
 
-    def add_series(self, metric: int, key: tuple[str, ...]) -> int:
+    def add_series(self, metric: int, key: tuple[str, ...], state: float | None = None) -> int:
         """Find cells for a series, at zero; returns the place of its first number.
+
+        Args:
+            metric: The metric's number.
+            key: The series' label values.
+            state: What its state is, see ``lane_format``; by default a new one.
 
         Raises:
             Full: There is no room.
@@ -148,7 +201,7 @@ class Lane:
         at = self.contents.cells + 1
         if at + width > len(self.values):
             raise Full
-        self.values[at - 1] = 1.0
+        self.values[at - 1] = fresh_state() if state is None else state
         self._append(SERIES, {"m": metric, "k": key, "at": at})
         return at
 
@@ -167,24 +220,32 @@ class Lane:
 
     def is_shown(self, at: int) -> bool:
         """Whether a series is shown."""
-        return self.values[at - 1] == 1.0
+        return self.values[at - 1] != 0.0
+
+    def renew(self, at: int) -> None:
+        """Let a series be a new one: what was said of the earlier one does not hold for it."""
+        self.values[at - 1] = fresh_state()
 
     def begin_exchange(self) -> None:
         """From here to :meth:`end_exchange` readers wait rather than see a part."""
-        self._words[SEQUENCE] |= 1
+        self._sequence |= 1
+        self._words[SEQUENCE] = self._sequence
 
     def end_exchange(self) -> None:
         """The cells are consistent again."""
-        self._words[SEQUENCE] += self._words[SEQUENCE] % 2
+        self._sequence = (self._sequence + self._sequence % 2) % (1 << 63)
+        self._words[SEQUENCE] = self._sequence
 
     def _append(self, kind: int, content: Any) -> None:
         record = encoded(kind, content)
-        used = self.used
-        if used + len(record) > self._index:
+        used = self._used
+        if used + len(record) > self._header.room:
             raise Full
         self._memory[START + used : START + used + len(record)] = record
         self.contents.take(kind, content)
-        self._words[USED] = used + len(record)  # the record counts from here on
+        self._checksum = zlib.crc32(record, self._checksum)
+        self._used = used + len(record)
+        self._words[USED] = self._used  # the record counts from here on
 
 
 class Reading(NamedTuple):
@@ -195,33 +256,28 @@ class Reading(NamedTuple):
         values: Its cells.
         writer: The process id of its writer, the last one if that is gone.
         damage: Why a part of its series is missing; ``None`` if none is.
+        unshared: How many series its writer has elsewhere, for want of room.
     """
 
     metrics: list[Metric]
     values: array[float]
     writer: int
     damage: str | None
+    unshared: int = 0
 
 
 class Reader:
-    """A lane as others see it. Keeps what it has parsed: reading again reads numbers only. Not safe from several threads at once."""
+    """A lane as others see it. Keeps what it has parsed, and no file: reading again reads numbers only. Not safe from several threads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = -1
-        self._forget()
-
-    def _forget(self) -> None:
-        self._contents = Contents()
-        self._parsed = 0
-        self._damage: str | None = None
+        self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        self._forget()
+        """Forget what was parsed."""
+        self._contents = Contents()
+        self._identity = 0
+        self._parsed = 0
 
     def read(self, attempts: int = 100) -> Reading:
         """The lane now.
@@ -230,64 +286,86 @@ class Reader:
             Damaged: It cannot be used at all; part of it is missing where the reading says so.
             OSError: It cannot be opened, or is gone.
         """
-        descriptor = self._open()
-        for _ in range(attempts):
-            data = os.pread(descriptor, START, 0)
-            index, cells, used = checked_header(data, os.fstat(descriptor).st_size)
-            sequence, writer = struct.unpack_from("=QQ", data, SEQUENCE * 8)
-            self._parse(descriptor, used)
-            if self._contents.cells > cells:
-                raise Damaged("it has fewer cells than its series")
-            values = array("d")
-            numbers = os.pread(descriptor, self._contents.cells * 8, START + index)
-            if len(numbers) != self._contents.cells * 8:
-                raise Damaged("it has not its full size")
-            values.frombytes(numbers)
-            if sequence % 2 == 0 and struct.unpack("=Q", os.pread(descriptor, 8, SEQUENCE * 8) or bytes(8))[0] == sequence:
-                break
-        return Reading(self._contents.metrics, values, writer, self._damage)
+        with _opened(self.path, os.O_RDONLY) as (descriptor, _):
+            for _ in range(attempts):
+                header, damage = self._look(descriptor)
+                values = array("d")
+                numbers = os.pread(descriptor, self._contents.cells * 8, START + header.room)
+                if len(numbers) != self._contents.cells * 8:
+                    raise Damaged("it has not its full size")
+                values.frombytes(numbers)
+                now = os.pread(descriptor, 8, SEQUENCE * 8) or bytes(8)
+                if header.sequence % 2 == 0 and struct.unpack("=Q", now)[0] == header.sequence:
+                    break
+        return Reading(self._contents.metrics, values, header.writer, damage, header.unshared)
 
-    def _open(self) -> int:
-        if self._descriptor >= 0 and os.fstat(self._descriptor).st_nlink == 0:  # a larger one has taken its name, or it is gone
+    def check(self) -> Reading:
+        """As :meth:`read`, without the numbers."""
+        with _opened(self.path, os.O_RDONLY) as (descriptor, _):
+            header, damage = self._look(descriptor)
+        return Reading(self._contents.metrics, array("d"), header.writer, damage, header.unshared)
+
+    def _look(self, descriptor: int) -> tuple[Header, str | None]:
+        header = checked_header(os.pread(descriptor, START, 0), os.fstat(descriptor).st_size)
+        if header.identity != self._identity:  # another one has taken its name
             self.close()
-        if self._descriptor < 0:
-            self._descriptor = os.open(self.path, os.O_RDONLY | _NO_LINKS)
-        return self._descriptor
-
-    def _parse(self, descriptor: int, used: int) -> None:
-        if self._damage is not None or used == self._parsed:
-            return
-        if used < self._parsed:
+            self._identity = header.identity
+        if header.used < self._parsed:
             raise Damaged("its index shrank")
-        for attempt in (1, 2):
-            start = self._parsed
+        damage = None
+        for _ in range(2):  # a record that is being written may have become whole meanwhile
+            damage = None
             try:
-                for kind, content, length in decoded(os.pread(descriptor, used - start, START + start)):
-                    take(self._contents, kind, content)
-                    self._parsed += length
-                if self._parsed < used:
-                    raise Damaged("it ends in its index")
-            except Damaged as damage:
-                if attempt == 2:  # else its last record may have become whole meanwhile
-                    self._damage = str(damage)
-            else:
-                return
+                for parsed in parse(self._contents, partial(_read_index, descriptor), self._parsed, header.used):
+                    self._parsed = parsed
+                break
+            except Damaged as found:
+                damage = str(found)
+        if self._contents.cells > header.cells:
+            raise Damaged("it has fewer cells than its series")
+        return header, damage
 
 
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+def fresh_state() -> float:
+    """A state that no other series has, for one that is shown."""
+    return float(1 + int.from_bytes(os.urandom(6), "little"))
+
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[tuple[int, int]]:
+    """A lane's descriptor and its size; whatever else has its name is not opened, and nothing is waited for."""
+    descriptor = os.open(path, flags | _NO_LINKS)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise Damaged("it is no file")
+        yield descriptor, found.st_size
+    finally:
+        os.close(descriptor)
+
+
+def _read_index(descriptor: int, count: int, start: int) -> bytes:
+    return os.pread(descriptor, count, START + start)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}")
 
 
-def _allocate(descriptor: int, size: int) -> None:
+def _allocate(descriptor: int, size: int, fill: bool = True) -> None:
     """Have the device set the space aside: a full one is an error here, and not a signal at the first addition."""
     allocate = getattr(os, "posix_fallocate", None)
     if allocate is not None:
         with suppress(NotImplementedError):
             allocate(descriptor, 0, size)
             return
-    remaining = size
+    remaining = size if fill else 0
     while remaining > 0:
         remaining -= os.write(descriptor, bytes(min(remaining, 1 << 16)))

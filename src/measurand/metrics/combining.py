@@ -20,22 +20,43 @@ process states; an enumeration every state that a living process is in.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from measurand import clock, core
 from measurand.core import Exemplar, Frozen, Spec
 from measurand.metrics.definition import Definition, Source
+from measurand.metrics.exemplars import merged
 from measurand.metrics.places import Key
+from measurand.metrics.removals import NOTHING, Removed, remaining
 from measurand.metrics.sample import Sample
 from measurand.metrics.sharing import Other
 from measurand.metrics.snapshot import Family, SampleFamily
 
-__all__ = ["WAS_ADDED", "WAS_SET", "Entry", "Mirror", "Mirrors", "combined", "combined_samples", "definition_from"]
+__all__ = ["WAS_ADDED", "WAS_SET", "Entry", "Mirror", "Mirrors", "Notes", "combined", "combined_samples", "definition_from"]
 
 WAS_SET, WAS_ADDED = 1, 2
 ELSEWHERE = Source("another process", 0)
+
+
+class Notes(NamedTuple):
+    """What processes have said of a metric besides its numbers.
+
+    Attributes:
+        removed: All removals.
+        exemplars: What other processes gave, by state and cell.
+        hidden: This process' series of which others have removed something.
+        own: Gives the state and the cells of one of this process' series.
+    """
+
+    removed: Mapping[float, Removed] = NOTHING
+    exemplars: Mapping[float, Mapping[int, Exemplar]] = {}
+    hidden: Sequence[Key] = ()
+    own: Callable[[Key], tuple[float, list[float]]] = lambda key: (0.0, [])
+
+
+NO_NOTES = Notes()
 
 
 class Entry(NamedTuple):
@@ -51,13 +72,16 @@ class Entry(NamedTuple):
 # -- rows --------------------------------------------------------------------------------------------------------------------
 
 
-def added(rows: dict[Key, list[float]], others: Iterable[Other], width: int) -> None:
+def added(rows: dict[Key, list[float]], others: Iterable[Other], width: int, removed: Mapping[float, Removed] = NOTHING) -> None:
     """Add what others recorded to the rows of this process."""
     for metric, values, _, _ in others:
         for key, at in metric.series.items():
-            if values[at - 1] != 1.0:
-                continue
-            numbers = values[at : at + width]
+            state = values[at - 1]
+            numbers: Any = values[at : at + width]
+            if not state > 0.0 or state in removed:
+                numbers = remaining("counter", state, numbers, removed)
+                if numbers is None:
+                    continue
             row = rows.get(key)
             if row is None:
                 rows[key] = list(numbers)
@@ -92,15 +116,19 @@ def by_rule(rule: str, entries: Mapping[Key, list[Entry]]) -> dict[Key, list[flo
     return rows
 
 
-def entries_of(others: Iterable[Other], expire_after: float | None) -> dict[Key, list[Entry]]:
+def entries_of(
+    others: Iterable[Other], expire_after: float | None, removed: Mapping[float, Removed] = NOTHING
+) -> dict[Key, list[Entry]]:
     """What others say of a gauge, without what has expired."""
     oldest = clock.monotonic() - expire_after if expire_after is not None else float("-inf")
     entries: dict[Key, list[Entry]] = {}
     for metric, values, alive, writer in others:
         for key, at in metric.series.items():
-            if values[at - 1] == 1.0 and (values[at + 1] >= oldest or expire_after is None):
-                entry = Entry(values[at], values[at + 1], int(values[at + 2]), alive, writer)
-                entries.setdefault(key, []).append(entry)
+            state, numbers = values[at - 1], values[at : at + 3]
+            if not state > 0.0 or state in removed:
+                numbers = remaining("gauge", state, numbers, removed)
+            if numbers is not None and (numbers[1] >= oldest or expire_after is None):
+                entries.setdefault(key, []).append(Entry(numbers[0], numbers[1], int(numbers[2]), alive, writer))
     return entries
 
 
@@ -203,6 +231,7 @@ def combined(
     own_entries: Mapping[Key, Entry],
     others: list[Other],
     mirrors: Mirrors,
+    notes: Notes = NO_NOTES,
 ) -> tuple[Definition, Frozen]:
     """One metric of several processes as if it were of one.
 
@@ -213,9 +242,10 @@ def combined(
         own_entries: A gauge's rows of this process, which count instead of ``own``.
         others: The other lanes that have it, defined the same.
         mirrors: The registry's.
+        notes: What has been said besides.
     """
     if definition.type == "gauge":
-        entries = entries_of(others, content["expire_after"])
+        entries = entries_of(others, content["expire_after"], notes.removed)
         for key, entry in own_entries.items():
             entries.setdefault(key, []).append(entry)
         rule = content["rule"]
@@ -224,12 +254,33 @@ def combined(
             definition = _with_writer(definition)
     else:
         rows = {key: _apart(definition, numbers) for key, numbers in own.rows()} if own is not None else {}
-        added(rows, others, int(content["width"]))
-    exemplars = {}
-    if own is not None and (known := dict(own.exemplars())):
-        exemplars = {key: known[row] for row, (key, _) in enumerate(own.rows()) if row in known}
+        for key in notes.hidden if rows else ():
+            rest = remaining(definition.type, *notes.own(key), notes.removed)
+            if rest is None:
+                rows.pop(key, None)
+            elif key in rows:
+                rows[key] = rest
+        added(rows, others, int(content["width"]), notes.removed)
+    exemplars = _exemplars(own, others, notes) if definition.type in {"counter", "histogram"} else {}
     definition, mirror = mirrors.of(definition)
     return definition, mirror.freeze(rows, exemplars)
+
+
+def _exemplars(own: Frozen | None, others: list[Other], notes: Notes) -> dict[Key, dict[int, Exemplar]]:
+    """The newest exemplars of each row."""
+    found: dict[Key, dict[int, Exemplar]] = {}
+    if own is not None and (known := dict(own.exemplars())):
+        keys = [key for key, _ in own.rows()]
+        for row, ours in known.items():
+            note = notes.removed.get(notes.own(keys[row])[0]) if keys[row] in notes.hidden else None
+            merged(found.setdefault(keys[row], {}), ours, note.when if note is not None else 0.0)
+    for metric, values, _, _ in others if notes.exemplars else ():
+        for key, at in metric.series.items():
+            theirs = notes.exemplars.get(abs(values[at - 1]))
+            if theirs:
+                note = notes.removed.get(values[at - 1])
+                merged(found.setdefault(key, {}), theirs, note.when if note is not None else 0.0)
+    return found
 
 
 def _apart(definition: Definition, numbers: tuple[float, ...]) -> list[float]:
@@ -251,14 +302,22 @@ def _with_writer(definition: Definition) -> Definition:
     )
 
 
-def combined_samples(definition: Definition, own: Family | None, common: Mapping[str, str], others: list[Other]) -> SampleFamily:
+def combined_samples(
+    definition: Definition, own: Family | None, common: Mapping[str, str], others: list[Other], notes: Notes = NO_NOTES
+) -> SampleFamily:
     """An info or an enumeration of several processes."""
     found: dict[tuple[tuple[str, str], ...], Sample] = {}
+    unseen = [
+        {**common, **dict(zip(definition.labelnames, key, strict=False))}.items()
+        for key in notes.hidden
+        if remaining(definition.type, *notes.own(key), notes.removed) is None
+    ]
     for sample in own.samples() if own is not None else ():
-        found[tuple(sorted(sample.labels.items()))] = sample
+        if not any(labels <= sample.labels.items() for labels in unseen):
+            found[tuple(sorted(sample.labels.items()))] = sample
     for metric, values, alive, _ in others:
         for key, at in metric.series.items():
-            if not alive or values[at - 1] != 1.0:
+            if not alive or remaining(definition.type, values[at - 1], values[at : at + metric.width], notes.removed) is None:
                 continue
             labels = {**common, **dict(zip(definition.labelnames, key, strict=False))}
             for sample in _samples_of(definition, metric, key, int(values[at]), labels):

@@ -172,7 +172,8 @@ class MetricBase(Removing, metaclass=_Defining):
             max_series=max_series,
             expire_after=expire_after,
             additive=additive,
-            stamped=self._kind == "gauge" and (definition.rule == "auto" or definition.rule.endswith("mostrecent")),
+            # where series can be removed, one that is set to what it was has to be told from one that is not set again
+            stamped=self._kind == "gauge" and (bool(definition.labelnames) or definition.rule.endswith(("auto", "mostrecent"))),
             adopt=None if self._is_ours else self._adopt,
         )
 

@@ -19,7 +19,7 @@ from measurand.metrics.legacy import HistogramPrivates, InstrumentPrivates, Summ
 from measurand.metrics.names import underscored
 from measurand.metrics.quantile import quantile
 from measurand.metrics.registry import CollectorRegistry
-from measurand.metrics.removing import Replacing
+from measurand.metrics.removing import Replacing, Resetting
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import Family, SampleFamily
 from measurand.metrics.tracking import ExceptionCounter, Exceptions, InprogressTracker
@@ -27,7 +27,7 @@ from measurand.metrics.tracking import ExceptionCounter, Exceptions, InprogressT
 __all__ = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"]
 
 
-class Counter(InstrumentPrivates, MetricBase, CounterBase):
+class Counter(Resetting, InstrumentPrivates, MetricBase, CounterBase):
     """Counts events, or adds up amounts that are never negative.
 
     ::
@@ -277,6 +277,7 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         if empty:
             raise RecordingError(f"Label value cannot be None: {self.definition.name}.info() was given no value for {empty[0]!r}")
         core.set_payload(self, {text(name): _exposed(value) for name, value in val.items()})
+        core.write(self, 0, core.read(self)[0] + 1)  # that it was said, see removals
         shared.note(self)
 
     @property
@@ -347,7 +348,7 @@ class Enum(InstrumentPrivates, MetricBase, core.Instrument):
             raise DefinitionError(f"states of {name} must be a list of different strings, got {states!r}")
         options = {"states": tuple(_exposed(state) for state in states)}
         given = labelnames if isinstance(labelnames, str) else names
-        self._define(name, documentation, given, (namespace, subsystem), unit, registry, max_series, label_values, options)
+        self._define(name, documentation, given, (namespace, subsystem), unit, registry, max_series, label_values, options, width=2)
 
     @property
     def _states(self) -> tuple[str, ...]:
@@ -367,6 +368,7 @@ class Enum(InstrumentPrivates, MetricBase, core.Instrument):
         if wanted not in self._states:
             raise RecordingError(f"{state!r} is not in list of states of {self.definition.name}: {', '.join(self._states)}")
         core.write(self, 0, self._states.index(wanted))
+        core.write(self, 1, core.read(self)[1] + 1)  # that it was said, see removals
 
     @property
     def _value(self) -> Any:

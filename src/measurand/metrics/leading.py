@@ -74,6 +74,11 @@ class Leading:
                 with suppress(OSError):
                     self._family.take_part(task)
 
+    def is_on(self, task: str) -> bool:
+        """Whether any process takes part. Waits for nothing."""
+        family = self._family
+        return task in self._parts or (family is not None and family.is_on(task))
+
     @contextmanager
     def stepping_back(self, task: str) -> Iterator[bool]:
         """Take part no longer; yields whether this process is the last one. It is if it is alone, or cannot know."""

@@ -209,7 +209,7 @@ class Places:
         for token, metric in self.unclaimed.items():
             self._numbers[token] = number = new.add_metric(metric.content)
             for key, at in metric.series.items():
-                place = new.add_series(number, key)
+                place = new.add_series(number, key, old.values[at - 1])
                 new.values[place : place + metric.width] = old.values[at : at + metric.width]
                 metric.series[key] = place
                 if key in metric.notes:
@@ -277,7 +277,7 @@ class Places:
         for series in _all_series(metric):
             key = core.key(series) or ()
             if key in places and core.is_at(series, old.values, places[key]):
-                shown.places[key] = new.add_series(shown.number, key)
+                shown.places[key] = new.add_series(shown.number, key, old.values[places[key] - 1])
                 self._move(series, new, shown.places[key], "keep")
                 payload = core.payload(series)
                 if shown.content["type"] == "info" and isinstance(payload, dict):

@@ -1,4 +1,4 @@
-"""Removal of series, as the other processes of the service see it: one step, whatever it is that goes."""
+"""Removal of series in all processes of the service: one step, whatever it is that goes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from measurand import core
+from measurand.core import support
 from measurand.metrics import shared
 
-__all__ = ["Removing", "Replacing"]
+__all__ = ["Removing", "Replacing", "Resetting"]
 
 
 class Removing:
@@ -17,15 +18,15 @@ class Removing:
     if not TYPE_CHECKING:
 
         def remove(self, *labelvalues: object) -> None:  # noqa: D102 - as below
-            with shared.removing(self):
+            with shared.removing(self, lambda: support.by_position(core.spec(self), labelvalues).__eq__):
                 super().remove(*labelvalues)
 
         def remove_by_labels(self, labels: Mapping[str, object]) -> None:  # noqa: D102 - as below
-            with shared.removing(self):
+            with shared.removing(self, lambda: support.partial_match(core.spec(self), labels)):
                 super().remove_by_labels(labels)
 
         def clear(self) -> None:  # noqa: D102 - as below
-            with shared.removing(self):
+            with shared.removing(self, lambda: bool):
                 super().clear()
 
         remove.__doc__ = core.Instrument.remove.__doc__
@@ -39,7 +40,20 @@ class Replacing:
     if not TYPE_CHECKING:
 
         def replace(self, values: Mapping[Any, float]) -> None:  # noqa: D102 - as below
-            with shared.removing(self):
+            with shared.removing(self, lambda: bool, "replace"):
                 super().replace(values)
 
         replace.__doc__ = core.GaugeBase.replace.__doc__
+
+
+class Resetting:
+    """What sets a counter to zero; stands before the core's class."""
+
+    if not TYPE_CHECKING:
+
+        def reset(self) -> None:  # noqa: D102 - as below
+            mine = core.key(self) or ()
+            with shared.removing(self, lambda: mine.__eq__, "reset"):
+                super().reset()
+
+        reset.__doc__ = core.CounterBase.reset.__doc__

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -22,7 +23,9 @@ from measurand.metrics.definition import Definition, definition_of, is_plain
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from measurand.metrics.combining import Notes
     from measurand.metrics.instrument import MetricBase
+    from measurand.metrics.noting import Chosen, How
     from measurand.metrics.places import Shown
     from measurand.metrics.registry import CollectorRegistry
     from measurand.metrics.sharing import Other, Sharing
@@ -36,6 +39,7 @@ __all__ = [
     "enrol",
     "follow",
     "identity",
+    "is_on",
     "lead",
     "leave",
     "meeting_place",
@@ -94,19 +98,25 @@ def withdraw(collector: Any) -> None:
         sharing.withdraw(collector)
 
 
-def removing(metric: MetricBase) -> Any:
-    """A context in which series of the metric are removed or exchanged."""
-    sharing = current()
-    return nullcontext() if sharing is None or not sharing.in_company else _removing(sharing, metric)
+def removing(metric: MetricBase, chosen: Chosen, how: How = "remove") -> Any:
+    """A context in which series of the metric are removed or exchanged.
+
+    Args:
+        metric: The metric.
+        chosen: Gives the test of which ones; asked once they are removed here. What other processes recorded in them goes as well.
+        how: What is done to them.
+    """
+    sharing = _company()
+    return nullcontext() if sharing is None else _removing(sharing, metric, chosen, how)
 
 
 @contextmanager
-def _removing(sharing: Sharing, metric: MetricBase) -> Iterator[None]:
+def _removing(sharing: Sharing, metric: MetricBase, chosen: Chosen, how: How) -> Iterator[None]:
     root: Any = core.root(metric)  # type: ignore[arg-type]
-    if root is not metric:
+    if root is not metric and how != "reset":
         yield
         return
-    with sharing.removing(metric):
+    with sharing.removing(root, chosen, how):
         yield
 
 
@@ -205,6 +215,12 @@ def take_part(task: str) -> None:
         (_company() or current() or _meet()).take_part(task)
 
 
+def is_on(task: str) -> bool:
+    """Whether any process of the service takes part in a task; costs one call of the system, and waits for nothing."""
+    sharing = current()
+    return sharing is not None and sharing.is_on(task)
+
+
 @contextmanager
 def stepping_back(task: str) -> Iterator[bool]:
     """Take part no longer; yields whether this process is the last one, and has to do in the block what is to be done.
@@ -288,7 +304,7 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
     if sharing is None:
         return
     with sharing.others() as others:
-        if others:
+        if others or sharing.removed:
             _Combination(sharing, registry, report).of_all(ours, slots, others)
 
 
@@ -319,13 +335,14 @@ class _Combination:
         self._registry = registry
         self._report = report
         self._mirrors = _mirrors.setdefault(registry, combining.Mirrors())
+        self._exemplars = sharing.exemplars()
 
     def of_all(self, ours: dict[int, Any], slots: list[list[Family]], others: dict[tuple[str, str], list[Other]]) -> None:
         for slot, collector in ours.items():
             shown = self._sharing.shown_as(collector.definition)
             theirs = others.pop(shown.token, None) if shown is not None else None
-            if shown is not None and theirs and slots[slot]:
-                slots[slot] = self._of_one(collector.definition, shown.content, shown, slots[slot][0], theirs)
+            if shown is not None and (theirs or self._sharing.hidden_keys(collector.definition)) and slots[slot]:
+                slots[slot] = self._of_one(collector.definition, shown.content, shown, slots[slot][0], theirs or [])
         known = {collector.definition.name for collector in ours.values()}
         for (identity_, name), theirs in others.items():
             if identity_ == self._registry.identity and name not in known and self._registry.find(name) is None:
@@ -341,17 +358,20 @@ class _Combination:
         if len(same) < len(theirs):
             self._report(definition.name, "conflict")
         same = [other for other in same if other.metric.series]
-        if not same:
+        notes = self._notes(definition)
+        if not same and not notes.hidden:
             return [own] if own is not None else []
         common = self._registry.common_labels
         if definition.type in {"info", "stateset"}:
-            return [self._combining.combined_samples(definition, own, common, same)]
+            return [self._combining.combined_samples(definition, own, common, same, notes)]
         frozen = own.frozen if isinstance(own, CellFamily) else None
         entries = self._own_entries(definition, frozen) if definition.type == "gauge" and shown is not None else {}
-        definition, rows = self._combining.combined(definition, content, frozen, entries, same, self._mirrors)
+        definition, rows = self._combining.combined(definition, content, frozen, entries, same, self._mirrors, notes)
         return [CellFamily(definition, rows, common, own.with_created if isinstance(own, CellFamily) else False)]
 
     def _own_entries(self, definition: Definition, frozen: Any) -> dict[tuple[str, ...], Any]:
+        from measurand.metrics.removals import remaining  # noqa: PLC0415 - not needed by a process that is alone
+
         called = {row for row, _ in frozen.payloads()}
         entries = {}
         for row, (key, numbers) in enumerate(frozen.rows()):
@@ -359,7 +379,17 @@ class _Combination:
             if row in called:
                 stamp, ways = clock.monotonic(), self._combining.WAS_SET
             entries[key] = self._combining.Entry(numbers[0], stamp, ways, True, os.getpid())
+        for key in self._sharing.hidden_keys(definition):
+            rest = remaining("gauge", *self._sharing.own_cells(definition, key), self._sharing.removed)
+            if rest is None:
+                entries.pop(key, None)
+            elif key in entries:
+                entries[key] = entries[key]._replace(value=rest[0], stamp=rest[1], ways=int(rest[2]))
         return entries
+
+    def _notes(self, definition: Definition) -> Notes:
+        own = partial(self._sharing.own_cells, definition)
+        return self._combining.Notes(self._sharing.removed, self._exemplars, self._sharing.hidden_keys(definition), own)
 
 
 def _face(content: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from measurand import core
 from measurand.core.family import Family
 from measurand.core.lanes import Damaged, Metric, Reader
 from measurand.metrics.leading import Leading
+from measurand.metrics.noting import Chosen, How, Noting
 from measurand.metrics.places import Key, Places, Shown, Token, start_alone, token_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["Other", "Sharing"]
 
 log = logging.getLogger("measurand")
+
+CALM = 3
+"""How often the lanes are read again because something was removed while they were."""
 
 PATIENCE = 5.0
 """Seconds to wait for another thread that has the lane; longer means that it is gone or hangs, and one does without."""
@@ -57,7 +61,7 @@ class Other(NamedTuple):
     writer: int
 
 
-class Sharing(Leading):
+class Sharing(Leading, Noting):
     """See the module. ``measurand.metrics.shared`` has the one that is used; tests make their own.
 
     Args:
@@ -76,6 +80,7 @@ class Sharing(Leading):
 
     def _begin(self) -> None:
         self._begin_tasks()
+        self._begin_notes()
         self._user = os.geteuid()
         self._lock = threading.RLock()
         self._inside: set[int] = set()  # the threads that have the lane or wait for it
@@ -83,7 +88,7 @@ class Sharing(Leading):
         self._family: Family | None = None
         self._places: Places | None = None
         self._pending: list[tuple[Shown, Any]] = []
-        self._swept: list[MetricBase] = []  # series of theirs may be gone
+        self._swept: list[tuple[MetricBase, Chosen | None, How]] = []  # metrics of which series were removed
         self._readers: dict[int, Reader] = {}
         self._quarantined: set[int] = set()
 
@@ -118,10 +123,17 @@ class Sharing(Leading):
 
     def _settle_pending(self) -> None:
         while self._places is not None and (self._pending or self._swept):
+            self._settle_series()
             while self._swept:
-                self._places.sweep(self._swept.pop(0))
-            while self._pending:
-                self._places.settle(*self._pending.pop(0))
+                metric, chosen, how = self._swept.pop(0)
+                shown = self.shown_as(metric.definition)
+                if shown is not None:
+                    with self._removing_from_all(shown, chosen, how):
+                        self._places.sweep(metric)
+
+    def _settle_series(self) -> None:
+        while self._places is not None and self._pending:
+            self._places.settle(*self._pending.pop(0))
 
     # -- company -----------------------------------------------------------------------------------------------------------
 
@@ -167,6 +179,7 @@ class Sharing(Leading):
             for collector in registry.collectors():
                 if hasattr(collector, "shared_as"):
                     places.show(registry, collector, how)
+        self._meet_notes(places, how)
 
     def _follow_user(self) -> None:
         """Meet anew where the process has become another user, who cannot read what is in the first one's directory. The lock is held."""
@@ -207,25 +220,29 @@ class Sharing(Leading):
                     self._places.note(shown, core.key(series) or (), core.payload(series))
 
     @contextmanager
-    def removing(self, metric: MetricBase) -> Iterator[None]:
-        """While the block runs, series of a metric are removed or exchanged; to the others it is one step."""
+    def removing(self, metric: MetricBase, chosen: Chosen | None = None, how: How = "remove") -> Iterator[None]:
+        """While the block runs, series of a metric are removed or exchanged; to the others it is one step.
+
+        Args:
+            metric: The metric.
+            chosen: Which series; those that other processes have go as well.
+            how: What is done to them.
+        """
         with self._exclusive() as has:
-            places = self._places
-            if places is None or self.shown_as(metric.definition) is None:
+            places, shown = self._places, self.shown_as(metric.definition)
+            if places is None or shown is None:
                 yield
                 return
             if not has:
-                try:
-                    yield
-                finally:
-                    self._swept.append(metric)
+                yield
+                self._swept.append((metric, chosen, how))
                 return
-            with places.exchange():
+            with places.exchange(), self._removing_from_all(shown, chosen, how):
                 try:
                     yield
                 finally:
                     places.sweep(metric)
-                    self._settle_pending()
+                    self._settle_series()
 
     def withdraw(self, metric: MetricBase) -> None:
         """Show a metric no longer, unless another registry still has it."""
@@ -280,10 +297,13 @@ class Sharing(Leading):
         for reader in self._readers.values():
             with suppress(OSError):
                 reader.close()
+        unseen = self._unseen(places) if places is not None else []
+        self._end_notes()
         self._begin()
         if places is not None and family is not None and not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
             for shown in places.shown.values():
                 start_alone(shown)
+        self._hide_unseen(unseen)
 
     # -- leaving -----------------------------------------------------------------------------------------------------------
 
@@ -296,6 +316,7 @@ class Sharing(Leading):
                 for reader in self._readers.values():
                     reader.close()
                 self._readers = {}
+                self._end_notes()
                 self._places = None
                 self.reason = "this process has left its family"
                 with suppress(OSError):
@@ -312,11 +333,13 @@ class Sharing(Leading):
                 self._follow_user()
                 self._settle_pending()
                 self._places.settle_missed()
-                for token, metric in self._places.unclaimed.items():
-                    if metric.series:
-                        found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
                 try:
-                    self._read_lanes(self._family, found)
+                    self._refresh_removals()
+                    for _ in range(CALM):
+                        found.clear()
+                        self._everything(found)
+                        if not self._refresh_removals():
+                            break
                 except OSError as reason:
                     if not self.reason:
                         self.reason = f"{type(reason).__name__}: {reason}"
@@ -332,6 +355,13 @@ class Sharing(Leading):
         shown = self.shown_as(definition)
         at = shown.places.get(key) if shown is not None else None
         return (0.0, 0) if at is None or self._places is None else (self._places.lane.values[at + 1], int(self._places.lane.values[at + 2]))
+
+    def _everything(self, found: dict[Token, list[Other]]) -> None:
+        if self._family is not None and self._places is not None:
+            for token, metric in self._places.unclaimed.items():
+                if metric.series:
+                    found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
+            self._read_lanes(self._family, found)
 
     def _read_lanes(self, family: Family, found: dict[Token, list[Other]]) -> None:
         members = [member for member in family.members() if member.number != family.lane]

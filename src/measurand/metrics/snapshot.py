@@ -35,12 +35,14 @@ class CellFamily:
         frozen: The rows: label values and numbers.
         common: Labels that the registry adds to every series, none of them among the instrument's own.
         with_created: Whether ``_created`` samples are exposed.
+        is_resolved: Whether the values of callbacks are in their rows.
     """
 
     definition: Definition
     frozen: Frozen
     common: Mapping[str, str] = field(default_factory=dict)
     with_created: bool = False
+    is_resolved: bool = False
 
     @property
     def name(self) -> str:
@@ -78,9 +80,11 @@ class CellFamily:
         return [("", None, 0, -1)]
 
     def resolve(self) -> CellFamily:
-        """Put the values of callbacks into their rows; what a callback raises passes through."""
-        for row, callback in self.frozen.payloads():
-            self.frozen.put(row, float(callback()))
+        """Put the values of callbacks into their rows, once; what a callback raises passes through."""
+        if not self.is_resolved:
+            for row, callback in self.frozen.payloads():
+                self.frozen.put(row, float(callback()))
+            self.is_resolved = True
         return self
 
     def samples(self) -> list[Sample]:

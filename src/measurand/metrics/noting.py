@@ -1,0 +1,216 @@
+"""What a process tells the others of its service besides the numbers in its lane: what it removed, and its exemplars.
+
+A part of ``sharing``, which has the lock; see ``removals`` and ``exemplars`` for what is promised.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from measurand import core
+from measurand.core import Exemplar, support
+from measurand.core.lane_format import Damaged
+from measurand.metrics import exemplars
+from measurand.metrics.places import Key, Places, Shown, Token
+from measurand.metrics.removals import NOTHING, Removals, Removed, is_hidden, remaining, states_of
+
+if TYPE_CHECKING:
+    from measurand.core.family import Family
+    from measurand.metrics.sharing import Other
+
+__all__ = ["Chosen", "How", "Noting"]
+
+log = logging.getLogger("measurand")
+
+Chosen = Callable[[], Callable[[Key], bool]]
+"""Gives the test of which series of a metric are removed, by label values."""
+
+How = Literal["remove", "replace", "reset"]
+"""What is done to them: "replace" means that this process has stated all there are, "reset" that they go on from zero."""
+
+WAS_ADDED = 2
+
+
+class Noting:
+    """See the module."""
+
+    _family: Family | None
+    _places: Places | None
+
+    def _begin_notes(self) -> None:
+        self._removals: Removals | None = None
+        self._exemplars: exemplars.Writer | None = None
+        self._exemplar_readers: dict[Path, exemplars.Reader] = {}
+        self._said: set[str] = set()
+
+    def _meet_notes(self, places: Places, how: str) -> None:
+        """There is company, as of now."""
+        if self.give_exemplar not in support.exemplar_watchers:
+            support.exemplar_watchers.append(self.give_exemplar)
+        if how != "leave":
+            self._give_all_exemplars(places)
+
+    def _end_notes(self) -> None:
+        with suppress(ValueError):
+            support.exemplar_watchers.remove(self.give_exemplar)
+        if self._exemplars is not None:
+            self._exemplars.close()
+        self._begin_notes()
+
+    def _say_once(self, what: str, reason: object) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("%s (%s). Said once.", what, reason)
+
+    # -- removals ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def removed(self) -> Mapping[float, Removed]:
+        """What was removed, by the states of series. Inside :meth:`Sharing.others`."""
+        return self._removals.known if self._removals is not None else NOTHING
+
+    def _refresh_removals(self) -> bool:
+        """Whether something was removed that was not known yet."""
+        if self._removals is None:
+            if self._family is None:
+                return False
+            self._removals = Removals(self._family.directory)
+        try:
+            return self._removals.refresh()
+        except Damaged as damage:
+            self._say_once("what processes of this service have removed may be shown again", damage)
+            return True
+
+    def _everything(self, found: dict[Token, list[Other]]) -> None:
+        """All that other processes have, and what earlier ones left in this process' lane."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _removing_from_all(self, shown: Shown, chosen: Chosen | None, how: How) -> Iterator[None]:
+        """Remove the chosen series wherever other processes have recorded in them, once the block is done; the lock is held."""
+        family, places = self._family, self._places
+        if chosen is None or family is None or places is None:
+            yield
+            return
+        self._refresh_removals()
+        removals = self._removals or Removals(family.directory)
+        with removals.exclusive(family):
+            found: dict[Token, list[Other]] = {}
+            with suppress(OSError):
+                self._everything(found)
+            lanes = [(metric, values) for metric, values, *_ in found.get(shown.token, ())]
+            yield  # what it raises leaves all as it is
+            is_chosen = chosen()
+            gone: dict[float, Any] = {}
+            if how != "replace" or _is_one_value(shown, places, lanes):
+                for metric, values in lanes:
+                    for key, at in metric.series.items():
+                        if values[at - 1] and is_chosen(key):
+                            gone[values[at - 1]] = values[at : at + metric.width]
+            if how == "reset":
+                for key, at in shown.places.items():
+                    if is_chosen(key):
+                        places.lane.renew(at)
+            every = [(metric, values) for of in found.values() for metric, values, *_ in of]
+            try:
+                removals.add(gone, lambda: states_of([*every, *((one, places.lane.values) for one in places.lane.contents.metrics)]))
+            except OSError as reason:
+                self._say_once("what other processes recorded in a removed series is still shown", reason)
+
+    def own_cells(self, definition: Any, key: Key) -> tuple[float, list[float]]:
+        """A series of this process as others see it: its state and its cells, a gauge's with their marks."""
+        places = self._places
+        shown = places.shown.get(definition) if places is not None else None
+        at = shown.places.get(key) if shown is not None else None
+        if places is None or shown is None or at is None:
+            return 0.0, []
+        return places.lane.values[at - 1], list(places.lane.values[at : at + int(shown.content["width"])])
+
+    def hidden_keys(self, definition: Any) -> list[Key]:
+        """This process' own series of which other processes have removed something."""
+        places = self._places
+        shown = places.shown.get(definition) if places is not None else None
+        if places is None or shown is None:
+            return []
+        values, removed = places.lane.values, self.removed
+        return [key for key, at in shown.places.items() if is_hidden(values[at - 1], removed)]
+
+    def _unseen(self, places: Places) -> list[tuple[Any, Key]]:
+        """The series that are not shown because they were removed, and nobody has recorded in them since; for a forked child."""
+        self._refresh_removals()
+        found = []
+        for definition, shown in list(places.shown.items()):
+            for key in self.hidden_keys(definition):
+                if remaining(shown.content["type"], *self.own_cells(definition, key), self.removed) is None:
+                    found.append((definition, key))
+        return found
+
+    def _hide_unseen(self, unseen: list[tuple[Any, Key]]) -> None:
+        """Show these series only once something is recorded in them."""
+        places = self._places
+        for definition, key in unseen if places is not None else ():
+            shown = places.shown.get(definition) if places is not None else None
+            at = shown.places.get(key) if shown is not None else None
+            metric: Any = shown.metric() if shown is not None else None
+            if at is None or metric is None or shown is None or places is None:
+                continue
+            if definition.type == "stateset":
+                core.write(metric.labels(*key), -1, 0.0)
+            values = places.lane.values
+            if values[at - 1] > 0 and (definition.type == "stateset" or not any(values[at : at + int(shown.content["width"])])):
+                values[at - 1] = -values[at - 1]
+
+    # -- exemplars ---------------------------------------------------------------------------------------------------------
+
+    def give_exemplar(self, series: Any, exemplar: Exemplar) -> None:
+        """Show the others an exemplar of one of this process' series."""
+        places = self._places
+        if places is None:
+            return
+        definition = series.definition
+        state, _ = self.own_cells(definition, core.key(series) or ())
+        if not state:
+            return
+        cell = next((i for i, bound in enumerate(definition.bounds) if exemplar.value <= bound), len(definition.bounds))
+        try:
+            if self._exemplars is None:
+                self._exemplars = exemplars.Writer(places.lane.path)
+            self._exemplars.write(abs(state), cell, exemplar)
+        except OSError as reason:
+            self._say_once("exemplars are not shown by other processes", reason)
+
+    def exemplars(self) -> dict[float, dict[int, Exemplar]]:
+        """Those that other processes gave, by state and cell. Inside :meth:`Sharing.others`."""
+        found: dict[float, dict[int, Exemplar]] = {}
+        if self._family is not None:
+            files = exemplars.files_in(self._family.directory)
+            for gone in set(self._exemplar_readers).difference(files):
+                del self._exemplar_readers[gone]
+            for file in files:
+                reader = self._exemplar_readers.setdefault(file, exemplars.Reader(file))
+                for (state, cell), exemplar in reader.read().items():
+                    exemplars.merged(found.setdefault(state, {}), {cell: exemplar})
+        return found
+
+    def _give_all_exemplars(self, places: Places) -> None:
+        """Show the others those that were given before they were there."""
+        for shown in list(places.shown.values()):
+            metric: Any = shown.metric()
+            if metric is not None and shown.content["type"] in {"counter", "histogram"}:
+                for series in core.children(metric) if metric.definition.labelnames else [metric]:
+                    for exemplar in core.exemplars(series).values():
+                        self.give_exemplar(series, exemplar)
+
+
+def _is_one_value(shown: Shown, places: Places, lanes: list[tuple[Any, Any]]) -> bool:
+    """Whether a gauge shows one process' value, and not what those of several come to."""
+    rule = str(shown.content["rule"])
+    if rule != "auto":
+        return rule.endswith("mostrecent")
+    ways = [int(places.lane.values[at + 2]) for at in shown.places.values()]
+    ways += [int(values[at + 2]) for metric, values in lanes for at in metric.series.values() if values[at - 1]]
+    return not any(way & WAS_ADDED for way in ways)
