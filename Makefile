@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 PY := $(VENV)/bin/python
 REQUIREMENTS := $(wildcard examples/*/requirements.txt)
-NATIVE := $(wildcard src/measurand/core/native/*.[ch])
+NATIVE := $(wildcard src/measurand/core/native/*.[ch] src/measurand/core/guard/*.c)
 OLDEST := .cache/oldest
 
 .PHONY: help demo test test-native test-pure bench bench-check lint types build servers clean
@@ -56,7 +56,7 @@ build: $(VENV)/.with-build
 	PYTHON=$(PY) .ci/build
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info src/measurand/core/_native*.so
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info src/measurand/core/_*.so
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what has been installed stays until the file that asked for it changes.

@@ -30,6 +30,16 @@ native = Extension(
 )
 
 
+guard = Extension(
+    "measurand.core._guard",
+    sources=["src/measurand/core/guard/guard.c"],
+    define_macros=native.define_macros,
+    extra_compile_args=native.extra_compile_args,
+    py_limited_api=STABLE_ABI,
+    optional=True,  # without it a process does not survive that somebody truncates its files
+)
+
+
 class BuildOrFallBack(build_ext):
     """Build the extension, or say once what its absence means and go on."""
 
@@ -43,7 +53,8 @@ class BuildOrFallBack(build_ext):
         try:
             super().build_extension(ext)
         except FAILURES as reason:
-            self._fall_back(reason)
+            if REQUIRED or not ext.optional:
+                self._fall_back(reason)
 
     def _fall_back(self, reason):
         if REQUIRED:
@@ -58,7 +69,7 @@ class BuildOrFallBack(build_ext):
 
 
 setup(
-    ext_modules=[native],
+    ext_modules=[native] if sys.platform == "win32" else [native, guard],  # Windows has no such signal, and no families
     cmdclass={"build_ext": BuildOrFallBack},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if STABLE_ABI else {},
 )

@@ -45,6 +45,7 @@ NO_SOURCE = {
 }
 # Modules whose behaviour is tested elsewhere.
 TESTED_BY: dict[str, str] = {
+    "bootstrap/identity.py": "tests/bootstrap/test_runtime.py",
     "core/lane_format.py": "tests/core/test_lanes.py",
     "metrics/places.py": "tests/metrics/test_shared.py",
     "metrics/removing.py": "tests/metrics/test_shared.py",

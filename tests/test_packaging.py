@@ -70,7 +70,7 @@ class TestWheel:
         assert any(re.fullmatch(r"measurand/core/_native\.abi3\.(so|pyd)", name) for name in wheel.namelist())
 
     def test_holds_the_package_and_nothing_else(self, wheel: zipfile.ZipFile) -> None:
-        code = [name for name in wheel.namelist() if not re.match(r"measurand-[^/]*\.dist-info/|measurand/core/_native\.", name)]
+        code = [name for name in wheel.namelist() if not re.match(r"measurand-[^/]*\.dist-info/|measurand/core/_(?:native|guard)\.", name)]
         assert sorted(code) == sorted([*SOURCES, "measurand/py.typed"])
 
     def test_carries_its_licence_and_its_description(self, wheel: zipfile.ZipFile) -> None:

@@ -1,5 +1,5 @@
-"""The demo: the service on a fresh database, under traffic, with stand-ins for what it asks elsewhere, and a Prometheus beside it when
-there is one; and what to open.
+"""The demo: the service with several workers on a fresh database, under traffic, with stand-ins for what it asks elsewhere, and a
+Prometheus beside it when there is one; and what to open.
 
 ``python -m examples.inventory.demo`` runs until Ctrl-C. Everything it makes is private to it (loopback, free ports, a temporary
 directory) and gone within seconds of the end.
@@ -15,11 +15,13 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import prometheus
 from .child import Ended, serving
+from .serve import WORKERS
 from .signals import stop_on_signals
 from .standins import together
 from .traffic import Traffic, UnreachableError
@@ -45,6 +47,7 @@ WORTH_SHOWING = (
     'mouser_api_requests_total{endpoint="search_by_keyword",status="success"}',
     'part_kit_usage_requests_total{has_results="true"}',
 )
+SCRAPES = 10  # of whichever worker answers
 WORTH_ASKING = "sum by (operation) (rate(inventory_quantity_changes_total[30s]))"
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never reached through a proxy
@@ -54,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m examples.inventory.demo", description="Show the workshop inventory under traffic.")
     parser.add_argument("--port", type=int, default=0, help="port of the service (default: a free one)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes that serve (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=20, help="requests a second (default: %(default)g)")
     parser.add_argument("--seed", type=int, default=1, help="chooses the traffic (default: %(default)s)")
     parser.add_argument("--duration", type=float, default=math.inf, metavar="SECONDS", help="end by itself after so long (default: Ctrl-C)")
@@ -67,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Starting a workshop inventory and its traffic …\n", flush=True)
         environment = stack.enter_context(together.running())
         environment |= {"DATABASE_URL": f"sqlite:///{folder / 'inventory.db'}", "MEASURAND_STATE_DIRECTORY": str(folder / "state")}
-        options = {"port": chosen.port, "refresh-interval": REFRESH_SECONDS, "drain-delay": DRAIN_SECONDS, "log-level": "warning"}
+        options = {"port": chosen.port, "workers": chosen.workers, "log-level": "warning"}
+        options |= {"refresh-interval": REFRESH_SECONDS, "drain-delay": DRAIN_SECONDS}
         try:
             service = stack.enter_context(serving(options, environment))
             where = service.url.removeprefix("http://").rstrip("/")
@@ -124,6 +129,7 @@ class Show:
         self._stop.wait(min(SECONDS_OF_TRAFFIC, max(0.0, self._end - time.monotonic() - 1)))
         if not self._stop.is_set():
             print(self._table(), flush=True)
+            print(self._who_answers(), flush=True)
 
     def _what_to_open(self) -> str:
         lines = [
@@ -150,13 +156,31 @@ class Show:
         rows = [f"  {name:<{width}}  {numbers[name]:>8,g}" for name in WORTH_SHOWING if name in numbers]
         return "\n".join([f"After {self._traffic.answers.total():,} requests:", "", *rows, ""])
 
-    def _numbers(self) -> dict[str, float]:
-        """The samples of one scrape; empty when the service does not answer (yet)."""
+    def _who_answers(self) -> str:
+        """What to see of there being several workers: each shows the numbers of all."""
+        workers = Counter[str]()
+        scrapes = [numbers for _ in range(SCRAPES) if (numbers := self._numbers(workers))]
+        counted = [sum(value for name, value in numbers.items() if name.startswith("http_requests_total{")) for numbers in scrapes]
+        answered = ", ".join(f"{pid} ({times} x)" for pid, times in sorted(workers.items()))
+        course = "never fewer than before" if counted == sorted(counted) else "AND FEWER IN BETWEEN, which should not be"
+        seen = f"{min(counted, default=0):,g} to {max(counted, default=0):,g} requests"
+        lines = [
+            f"{len(scrapes)} scrapes just now were answered by {len(workers)} worker processes: {answered}.",
+            f"Whoever answered showed what all of them had counted: {seen}, {course}.",
+            f"Do the same by hand:     curl -si {self._url}metrics | grep -i -e ^x-worker -e ^kits_created_total",
+            "The workers' own lanes:  measurand family",
+        ]
+        return "\n".join([*lines, ""])
+
+    def _numbers(self, workers: Counter[str] | None = None) -> dict[str, float]:
+        """The samples of one scrape; empty when the service does not answer (yet). Counts in ``workers`` who answered."""
         try:
             with _direct.open(f"{self._url}metrics", timeout=2) as answer:
                 lines = answer.read().decode().splitlines()
         except OSError:
             return {}
+        if workers is not None:
+            workers[answer.headers["X-Worker"]] += 1
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
 

@@ -1,8 +1,8 @@
 """The event stream: what happens in the workshop, told to everybody who listens, as server-sent events. Publishes ``sse_gateway_…``.
 
 Promises: publishing never waits for a listener; one that cannot keep up is sent away (it reconnects by itself) and costs nobody else
-anything; a listener that vanishes is noticed at the next heartbeat or event, and counted out once, however it went. Safe to use from many
-threads. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+anything; a listener that vanishes is noticed at the next heartbeat or event, and counted out once, however it went; listeners hear what
+happened in any of the service's workers, where they are connected by a relay. Safe to use from many threads. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from measurand import Counter, Gauge, Histogram
+from measurand import REGISTRY, Counter, Gauge, Histogram
 
 from .errors import BusyError
+from .relay import Relay
 
 SERVICES = ("stock", "pick_lists", "tasks")
 
@@ -56,11 +57,13 @@ class Events:
     """All streams of this process.
 
     Args:
+        relay: Connects this process with the other workers of the service; ``None`` where there are none.
         most_streams: Streams open at once; each keeps a thread of the server busy.
         heartbeat: Seconds of silence after which a stream is written to all the same, which is how a vanished listener is noticed.
     """
 
-    def __init__(self, *, most_streams: int = 8, heartbeat: float = 5.0) -> None:
+    def __init__(self, relay: Relay | None = None, *, most_streams: int = 8, heartbeat: float = 5.0) -> None:
+        self._relay = relay
         self.most_streams = most_streams
         self.heartbeat = heartbeat
         self._streams: set[Stream] = set()
@@ -68,14 +71,24 @@ class Events:
         self._closed = False
 
     def publish(self, service: str, name: str, data: Any) -> None:
-        """Tell everybody who listens now.
+        """Tell everybody who listens now, to whichever worker.
 
         Args:
             service: Which of ``SERVICES`` has something to say.
             name: The kind of event, as the listener's ``addEventListener`` knows it.
             data: Its content, as JSON.
         """
-        event = Event(service, f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
+        content = json.dumps(data)
+        self._tell(service, name, content)
+        if self._relay is not None:
+            self._relay.tell(json.dumps([service, name, content]).encode())
+
+    def hear(self, line: bytes) -> None:
+        """Tell this process' listeners what another worker has published."""
+        self._tell(*json.loads(line))
+
+    def _tell(self, service: str, name: str, content: str) -> None:
+        event = Event(service, f"event: {name}\ndata: {content}\n\n".encode())
         with self._lock:
             streams = list(self._streams)
         for stream in streams:
@@ -96,7 +109,7 @@ class Events:
         return stream
 
     def close(self) -> None:
-        """End all streams and open no more, so that a stopping server does not wait for its listeners."""
+        """End all streams of this process and open no more, so that a stopping server does not wait for its listeners."""
         with self._lock:
             self._closed = True
             streams = list(self._streams)
@@ -106,6 +119,11 @@ class Events:
     def forget(self, stream: Stream) -> None:
         with self._lock:
             self._streams.discard(stream)
+
+
+def listeners() -> int:
+    """How many streams are open now in all workers of the service, whichever of them is asked."""
+    return int(REGISTRY.get_sample_value("sse_gateway_active_connections") or 0)
 
 
 class Stream:

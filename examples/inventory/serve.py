@@ -1,8 +1,8 @@
-"""The service as a command: reads the environment, prepares the database, and has gunicorn serve the application.
+"""The service as a command: reads the environment, prepares the database, and has gunicorn serve the application with several workers.
 
 Promises: nothing starts at import; what is wrong with the settings is said in one line before anything is served. SIGTERM drains: the
 service says that it is not ready, goes on answering for the drain delay, finishes what it has begun, and ends. Ctrl-C does not wait for
-the delay.
+the delay. A worker that dies is replaced, and nothing that it had counted is lost.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from . import worker
 from .errors import InvalidError
+from .relay import Relay
 from .settings import Settings
 
-THREADS = 24  # eight of them may be held by event streams
+WORKERS = 4
+THREADS = 24  # of each worker; eight of them may be held by event streams
 SECONDS_TO_KEEP_ALIVE = 30
 
 
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for a free one (default: %(default)s)")
     parser.add_argument("--database-url", help="SQLAlchemy URL (default: $DATABASE_URL, else inventory.db in this directory)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes that serve (default: %(default)s)")
     for name, what in (
         ("refresh-interval", "seconds between refreshes of the gauges"),
         ("heartbeat", "seconds of silence on an event stream after which it is written to all the same"),
@@ -47,10 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=float, metavar="S", help=f"{what} (default: {was:g})")
     parser.add_argument("--log-level", choices=("info", "warning", "error"), help=f"what to log (default: {default.log_level})")
     chosen = vars(parser.parse_args(arguments))
-    host, port = chosen.pop("host"), chosen.pop("port")
+    host, port, workers = chosen.pop("host"), chosen.pop("port"), chosen.pop("workers")
     settings = Settings.read(os.environ, **chosen)
     if settings.refresh_interval <= 0 or settings.heartbeat <= 0 or not 0 <= settings.drain_delay < worker.BUDGET:
         parser.error(f"intervals must be above 0, and the drain delay below {worker.BUDGET} s")
+    if workers < 1:
+        parser.error("at least one worker has to serve")
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     try:
@@ -64,15 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as reason:
         print(f"cannot listen on {host}:{port}: {reason}; choose another one with --port", file=sys.stderr)
         return 1
-    Server(settings, listener).run()
+    Server(settings, listener, workers).run()
     return 0
 
 
 class Server(BaseApplication):
     """gunicorn with threads, for one application on one listening socket, which it takes over."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, workers: int) -> None:
         self._settings = settings
+        self._workers = workers
+        self._relay = Relay(2 * workers)  # while gunicorn reloads, old and new ones serve side by side
+        self._place: int | None = None  # in a worker, its own
         self._url = address(listener)
         self._file = listener.detach()
         self._runtime: Any = None
@@ -83,11 +91,14 @@ class Server(BaseApplication):
         wanted = {
             "bind": f"fd://{self._file}",
             "worker_class": "gthread",
+            "workers": self._workers,
             "threads": THREADS,
             "keepalive": SECONDS_TO_KEEP_ALIVE,
             "graceful_timeout": worker.BUDGET + 5,  # the runtime keeps to its budget; this is for when it cannot
             "loglevel": self._settings.log_level,
             "control_socket_disable": True,  # this service is told things by signals only
+            "pre_fork": self._find_a_place,
+            "post_fork": self._take_the_place,
             "post_worker_init": self._is_up,
             "worker_int": self._end_streams,
             "worker_exit": self._stop,
@@ -98,14 +109,22 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """The application; called in each worker."""
-        self._runtime, app = worker.begin(self._settings)
+        self._runtime, app = worker.begin(self._settings, self._relay, self._place)
         return app
+
+    def _find_a_place(self, arbiter: Arbiter, next_one: Worker) -> None:
+        """In the process that starts the workers."""
+        next_one.place = self._relay.free(each.place for each in arbiter.WORKERS.values())
+
+    def _take_the_place(self, _arbiter: Arbiter, begun: Worker) -> None:
+        self._place = begun.place
 
     def _is_up(self, began: Worker) -> None:
         """The worker serves, and has its signal handlers: the runtime need not wait for the first request to begin."""
         self._runtime.server_started(None)
         if began.age == 1:  # the first one; others take the place of those that have died
-            print(f"The inventory is served at {self._url} (metrics: {self._url}metrics); Ctrl-C stops it.", flush=True)
+            by = f"{self._workers} workers" if self._workers > 1 else "one worker"
+            print(f"The inventory is served at {self._url} by {by} (metrics: {self._url}metrics); Ctrl-C stops it.", flush=True)
 
     def _end_streams(self, _worker: Worker) -> None:
         """Ctrl-C: nobody waits for listeners then. Called in a signal handler, where no lock may be waited for."""

@@ -25,7 +25,9 @@ def arranged(**settings: Any) -> Arrangement:
     lifecycle, health = Coordinator(registry=registry), HealthMonitor(registry=registry)
     config = Config.read(settings, {})
     domains = {"/v1/governance/metrics": CollectorRegistry()}
-    return arrange(config, registry, domains, health, lifecycle, lambda: Progress("running", False, 0), lambda: 0.0)
+    return arrange(
+        config, registry, domains, health, lifecycle, lambda: Progress("running", False, 0), lambda: 0.0, lifecycle.begin_shutdown
+    )
 
 
 def paths(pages: Pages) -> set[str]:

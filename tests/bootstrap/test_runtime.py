@@ -170,7 +170,7 @@ def test_draining_over_http_takes_the_process_out_of_service(starting: Starting)
     method = runtime.http.start("GET")
     assert '"drained": false, "in_flight": 1' in asked(runtime, "/v1/drain", **headers)[1]
     runtime.http.finish(method, "/", 200, 0.1)
-    assert '"drained": true, "in_flight": 0' in asked(runtime, "/v1/drain", **headers)[1]
+    assert wait_until(lambda: '"drained": true, "in_flight": 0' in asked(runtime, "/v1/drain", **headers)[1])
 
 
 # -- what runs -----------------------------------------------------------------------------------------------------------------
@@ -293,9 +293,7 @@ def test_a_misspelt_setting_is_a_type_error_with_the_likely_name(starting: Start
         starting(drain_dely=5)
 
 
-def test_a_misspelt_variable_is_warned_about(
-    starting: Starting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_misspelt_variable_is_warned_about(starting: Starting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("MEASURAND_DRAIN_DELY", "5")
     with caplog.at_level(logging.WARNING, "measurand"):
         starting()

@@ -134,8 +134,17 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     written(tmp_path / "lane-0")
     (tmp_path / "lane-1").symlink_to(tmp_path / "lane-0")
     for use in (Reader(tmp_path / "lane-1").read, lambda: Lane.adopt(tmp_path / "lane-1")):
-        with pytest.raises(OSError, match="symbolic"):
+        with pytest.raises(Damaged, match=r"no file.*symbolic"):
             use()
+
+
+def test_what_is_no_file_is_damage_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lane-0")
+    (tmp_path / "lane-1").mkdir()
+    for name in ("lane-0", "lane-1"):
+        for use in (Reader(tmp_path / name).read, lambda name=name: Lane.adopt(tmp_path / name)):
+            with pytest.raises(Damaged, match="no file"):
+                use()
 
 
 # -- damage --------------------------------------------------------------------------------------------------------------------

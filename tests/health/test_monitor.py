@@ -189,6 +189,7 @@ class TestResults:
         bench.monitor.start()
         assert bench.registry.get_sample_value("service_ready") == 0
         state = State.RUNNING
+        bench.monitor.announce()
         assert bench.registry.get_sample_value("service_ready") == 1
         bench.monitor.add(Switch("database", outcome=False))
         assert bench.registry.get_sample_value("service_ready") == 0

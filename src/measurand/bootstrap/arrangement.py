@@ -37,6 +37,7 @@ def arrange(
     lifecycle: Coordinator,
     progress: Callable[[], Progress],
     uptime: Callable[[], float],
+    drain: Callable[[], None],
 ) -> Arrangement:
     """Put every page in its place.
 
@@ -49,8 +50,8 @@ def arrange(
         if path in scraped:
             raise ConfigurationError(f"two metrics pages are to stand at {path!r}; give the domain another path than metrics_path")
         scraped[path] = protected(metrics(shown), config.token)
-    drain = {config.drain_path: drain_page(lifecycle.begin_shutdown, progress, config.token)}
-    management = _apart(_apart(scraped, probes), drain)
+    draining = {config.drain_path: drain_page(drain, progress, config.token)}
+    management = _apart(_apart(scraped, probes), draining)
     application = dict(probes) if config.management is not None else dict(management) if config.token is not None else {**scraped, **probes}
     index = {} if "/" in management else {"/": index_page(f"{config.service} ({config.environment})", lambda: list(management))}
     return Arrangement(Pages(application), Pages({**management, **index}))

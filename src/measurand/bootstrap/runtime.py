@@ -16,28 +16,27 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from measurand.bootstrap.arrangement import arrange
+from measurand.bootstrap.identity import identify, label
 from measurand.catalog.http import HttpMetrics
-from measurand.catalog.library import LibraryCollector
-from measurand.catalog.process import PROCESS_COLLECTOR
-from measurand.catalog.runtime import GC_COLLECTOR, PLATFORM_COLLECTOR
 from measurand.catalog.service import ServiceCollector
 from measurand.config import Config, Settings, unknown_variables
 from measurand.endpoints.drain import Progress
 from measurand.endpoints.management import ManagementServer
 from measurand.endpoints.pages import Pages
-from measurand.errors import AlreadyStarted, ConfigurationError, DefinitionError
+from measurand.errors import AlreadyStarted, ConfigurationError
 from measurand.exporters.protocol import Exporter
 from measurand.health.check import Check
 from measurand.health.monitor import HealthMonitor
 from measurand.integrations.access_logs import leave_out
 from measurand.lifecycle.background import renew_after_fork
+from measurand.lifecycle.company import LOOK, Company, is_draining
 from measurand.lifecycle.coordinator import Coordinator, Event, State
 from measurand.lifecycle.exits import run_at_exit
 from measurand.lifecycle.exporting import schedule
 from measurand.lifecycle.polling import Polling
 from measurand.lifecycle.report import ShutdownReport
 from measurand.lifecycle.signals import hook_sigterm
-from measurand.lifecycle.starts import count_start
+from measurand.metrics import shared
 from measurand.metrics.domains import REGISTRY, Domain
 from measurand.metrics.registry import CollectorRegistry
 
@@ -50,6 +49,9 @@ LOG = logging.getLogger("measurand")
 
 WAIT_FOR_LOOP = 30.0
 """Seconds that asynchronous checks and callbacks wait for the application's event loop, in which the connections they use belong."""
+
+ALL_KNOW = 2 * LOOK
+"""Seconds within which all processes know that the service drains."""
 
 Checkable = Check | Callable[[], Any]
 
@@ -82,7 +84,8 @@ class Runtime:
         self.config = config
         self.registry = registry
         self.options: Mapping[str, Any] = {}
-        self.lifecycle = Coordinator(budget=config.shutdown_budget, drain_delay=config.drain_delay, registry=registry)
+        self.lifecycle = Coordinator(budget=config.shutdown_budget, drain_delay=config.drain_delay, registry=registry, is_told=is_draining)
+        self._company = Company(self.lifecycle.begin_shutdown, self._is_ours_to_stop)
         self.polling = Polling(interval=config.poll_interval, registry=registry)
         self.health = HealthMonitor(interval=config.health_interval, registry=registry, state=lambda: self.lifecycle.state)
         for check in checks:
@@ -96,20 +99,27 @@ class Runtime:
             background=config.background,
         )
         self._registries = list(dict.fromkeys([registry, *domains.values()]))
-        arrangement = arrange(config, registry, domains, self.health, self.lifecycle, self._drain_progress, lambda: self.uptime)
+        arrangement = arrange(
+            config, registry, domains, self.health, self.lifecycle, self._drain_progress, lambda: self.uptime, self._company.drain_all
+        )
         self.pages: Pages = arrangement.application
-        self._server = ManagementServer(arrangement.management, *config.management) if config.management is not None else None
+        self._server = None
+        if config.management is not None:
+            name = f"{config.service}\n{config.environment}"
+            is_up = lambda: self.lifecycle.state is not State.STARTING  # noqa: E731 - nothing to name
+            self._server = ManagementServer(arrangement.management, *config.management, service=name, is_up=is_up)
         self._service: ServiceCollector | None = None
         self._tasks: TaskRunner | None = None
         self._guard = threading.Lock()
         self._begun_in = self._served_in = 0  # the process that called start(), and the one whose server has been announced
         self._undo: ExitStack | None = None  # ends what has begun; None when nothing has
         self.is_stopping = False
+        self.lifecycle.on(Event.STARTUP, self.health.announce, name="health checks")
         self.lifecycle.on(Event.PREPARE_SHUTDOWN, self._note_the_end, name="runtime")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.health.stop(1.0), name="health checks")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.polling.stop(5.0), name="polling")
         self.lifecycle.add_waiter("requests", self.http.wait_until_idle)
-        schedule(exporters, self.polling, self.lifecycle, registry)
+        self._take_part_in_exports = schedule(exporters, self.polling, self.lifecycle, registry)
         renew_after_fork(self)
 
     # -- what an integration needs (integrations.service.Service) --------------------------------------------------------------
@@ -132,10 +142,13 @@ class Runtime:
         self._served_in = os.getpid()
         if self._begun_in != self._served_in:  # a process of multiprocessing forgets what it inherits
             run_at_exit(self._stop_at_exit)
+            self._take_part_in_exports()
         self.health.attach(loop)
         self.polling.attach(loop)
         hook_sigterm(self.lifecycle)
         self.lifecycle.started()
+        self._company.look()  # the service may have been told to stop before this process was there
+        self._company.publish_soon()
 
     def server_stopping(self) -> None:
         """The server of this process is about to end; blocks for what remains of the shutdown."""
@@ -190,14 +203,17 @@ class Runtime:
     def _begin(self) -> None:
         """Start everything, or nothing."""
         with ExitStack() as undo:
-            self._label(undo)
-            self._identify(undo)
+            label(self._registries, self.config.labels, undo)
+            self._service = identify(self.config, self.registry, undo)
             if self._server is not None:
                 self._server.start()
                 undo.callback(self._server.stop)
             undo.callback(leave_out(self.pages.paths))
             self.health.start(wait_for_loop=WAIT_FOR_LOOP)
             self.polling.start(wait_for_loop=WAIT_FOR_LOOP)
+            self._company.start()
+            undo.callback(self._company.stop)
+            self._take_part_in_exports()
             undo.callback(run_at_exit(self._stop_at_exit))
             self._begun_in = os.getpid()
             self.is_stopping = False
@@ -205,49 +221,23 @@ class Runtime:
 
     def _note_the_end(self) -> None:
         self.is_stopping = True
-
-    def _label(self, undo: ExitStack) -> None:
-        for registry in self._registries:
-            before = registry.common_labels
-            try:
-                registry.set_common_labels({**before, **self.config.labels})
-            except DefinitionError as reason:
-                raise ConfigurationError(f"{reason}; or choose the labels of every series with start(common_labels={{...}})") from reason
-            undo.callback(registry.set_common_labels, before)
-
-    def _identify(self, undo: ExitStack) -> None:
-        config = self.config
-        starts = None
-        try:
-            if config.state_directory is None:
-                raise OSError("the user has no home directory")
-            starts = count_start(config.state_directory, config.service, config.environment)
-        except (OSError, ValueError) as reason:
-            LOG.warning(
-                "service_starts_total is not exposed, because starts cannot be counted: %s. Name a directory that lasts: state_directory=… "
-                "or MEASURAND_STATE_DIRECTORY",
-                reason,
-            )
-        self._service = ServiceCollector(config.version, config.environment, starts, self.registry)
-        undo.callback(self.registry.unregister, self._service)
-        if config.runtime_metrics:
-            for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-                if collector not in self.registry.collectors():
-                    self.registry.register(collector)
-                    undo.callback(self.registry.unregister, collector)
-            undo.callback(self.registry.unregister, LibraryCollector(self.registry))
+        self._company.publish_soon()
 
     def _drain_progress(self) -> Progress:
-        in_flight = self.http.in_progress()
+        in_flight = self.http.in_progress_in_all()
         state = self.lifecycle.state
         elapsed = self.lifecycle.budget - self.lifecycle.remaining()
-        noticed = state is not State.PREPARING or elapsed >= self.lifecycle.drain_delay
+        delay = max(self.lifecycle.drain_delay, ALL_KNOW if shared.meeting_place() is not None else 0.0)
+        noticed = state is not State.PREPARING or elapsed >= delay
         return Progress(str(state), self.is_stopping and noticed and in_flight == 0, in_flight)
 
     def _stop_at_exit(self) -> None:
         """At the end of the interpreter: not in a child that neither started nor serves, whose hooks and flushes are its parent's."""
-        if os.getpid() in {self._begun_in, self._served_in}:
+        if self._is_ours_to_stop():
             self.stop()
+
+    def _is_ours_to_stop(self) -> bool:
+        return os.getpid() in {self._begun_in, self._served_in}
 
     def renew(self) -> None:
         """In a new child process: have a lock that nobody holds."""
@@ -269,8 +259,13 @@ class _Process:
         self.runtime: Runtime | None = None
         self.polled: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
 
+    def renew(self) -> None:
+        """In a new child process: have a lock that nobody holds."""
+        self.guard = threading.RLock()
+
     def enter(self, runtime: Runtime) -> None:
         """Begin a runtime, for the first time or again."""
+        renew_after_fork(self)
         with self.guard:
             if self.runtime is not None:
                 raise AlreadyStarted(
@@ -360,11 +355,13 @@ def register_for_polling(name: str, callback: Callable[..., Any], **settings: An
     Args:
         name: What it is called in logs and metrics.
         callback: The function; synchronous or not.
-        **settings: As for :meth:`measurand.lifecycle.polling.Polling.register`: ``interval``, ``timeout``, ``first``, ``within``.
+        **settings: As for :meth:`measurand.lifecycle.polling.Polling.register`: ``interval``, ``timeout``, ``first``, ``within``,
+            ``per_process``.
 
     Raises:
         ConfigurationError: The name belongs to another function, or a setting cannot be used.
     """
+    renew_after_fork(_process)
     with _process.guard:
         known = _process.polled.get(name)
         if known is not None and _place(known[0]) != _place(callback):

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from measurand import core
+from measurand.metrics import shared
 from measurand.metrics.domains import REGISTRY
+from measurand.metrics.here import clear_here, remove_here
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
 
@@ -44,7 +47,9 @@ class HealthMetrics:
     ``service_ready``                  gauge
     ================================== ========= =============
 
-    With several processes a check counts as healthy when it is healthy in all of them, and the service as ready when all are.
+    With several processes a check counts as healthy when it is healthy in all of those that serve, and the service as ready when all of
+    these are: what a process finds that has not begun to (:meth:`wait`), such as a master that only starts workers, is shown while it is
+    alone, and never beside others.
 
     Args:
         registry: Where the metrics are registered; a second set in the same registry shares them.
@@ -67,10 +72,12 @@ class HealthMetrics:
         self._ready = Gauge(
             "service_ready", "Whether the service wants traffic (1) or not (0)", registry=registry, multiprocess_mode="livemin"
         )
+        self._waits = False
 
     def record(self, event: HealthResult) -> None:
         """Record what a run came to."""
-        self._status.labels(event.check).set(event.healthy)
+        if self._counts:
+            self._status.labels(event.check).set(event.healthy)
         if event.duration is not None:
             self._duration.labels(event.check).observe(event.duration)
         if event.reason is not None:
@@ -78,8 +85,27 @@ class HealthMetrics:
 
     def forget(self, check: str) -> None:
         """Show no status of a check that exists no more; what it counted stays."""
-        self._status.remove(check)
+        remove_here(self._status, check)
+
+    def wait(self) -> None:
+        """This process does not serve yet: show nothing of it beside others that do, until :meth:`follow`."""
+        self._waits = True
 
     def follow(self, is_ready: Callable[[], bool]) -> None:
-        """Ask ``is_ready`` at every scrape whether the service is ready; it must not block."""
+        """This process serves: ask ``is_ready`` at every scrape whether the service is ready; it must not block."""
+        self._waits = False
         self._ready.set_function(lambda: float(is_ready()))
+
+    @property
+    def _counts(self) -> bool:
+        return not self._waits or shared.meeting_place() is None
+
+    def hide(self) -> None:
+        """Take back what was shown of this process while it was alone, if it does not serve and is alone no longer."""
+        if not self._counts and core.children(self._status):
+            clear_here(self._status)
+
+    def renew(self) -> None:
+        """In a new child process, which does not serve, or not yet."""
+        core.set_payload(self._ready, None)
+        self._waits = True

@@ -19,6 +19,7 @@ from typing import Any
 from measurand import clock, core
 from measurand.catalog.limited import Limited
 from measurand.core import OVERFLOW_VALUE
+from measurand.metrics import shared
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
@@ -166,6 +167,7 @@ class HttpMetrics:
         first_byte: bool = False,
         background: bool = False,
     ) -> None:
+        self._registry = registry
         where: dict[str, Any] = {"registry": registry, "max_series": 20 * max_endpoints}
         by_route = ["method", "endpoint"]
         self._requests = Counter("http_requests_total", "Requests answered or given up", [*by_route, "status"], **where)
@@ -321,6 +323,11 @@ class HttpMetrics:
     def in_progress(self) -> int:
         """How many requests are under way in this process."""
         return round(sum(core.read(series)[0] for series in list(self._active.values())))
+
+    def in_progress_in_all(self) -> int:
+        """How many requests are under way in all processes of the service."""
+        families = next(shared.combined(self._registry, [self._in_progress]))
+        return round(sum(sample.value for family in families for sample in family.samples()))
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Block until no request is under way in this process, for at most ``seconds``.

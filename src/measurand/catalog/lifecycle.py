@@ -16,7 +16,7 @@ class LifecycleMetrics:
         registry: Where they are exposed.
 
     Attributes:
-        shutting_down: 1 from the moment at which the service was told to stop.
+        shutting_down: 1 from the moment at which the service was told to stop; of several processes that serve, when all of them were.
         shutdown_duration: Seconds from that moment until all work was done and only the last flush was left.
     """
 
@@ -25,7 +25,7 @@ class LifecycleMetrics:
             "application_shutting_down",
             "Whether the application is shutting down",
             registry=registry,
-            multiprocess_mode="livemax",
+            multiprocess_mode="livemin",
         )
         self.shutdown_duration = Histogram(
             "graceful_shutdown_duration_seconds",

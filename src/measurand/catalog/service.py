@@ -21,12 +21,17 @@ class ServiceCollector:
         starts: How often the service has been started, over all its lives; ``None`` if that is not known: then the counter is absent,
             because one that always says 1 would say nothing.
         registry: Where to register.
+        age: Seconds since the service was started, where another process of it was the first.
+
+    The process that answers a scrape shows its own, which are the same in all of them.
     """
 
-    def __init__(self, version: str, environment: str, starts: int | None, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self, version: str, environment: str, starts: int | None, registry: CollectorRegistry = REGISTRY, *, age: float = 0.0
+    ) -> None:
         self._facts = {"version": version, "environment": environment}
         self._starts = starts
-        self._since = clock.monotonic()
+        self._since = clock.monotonic() - age
         registry.register(self)
 
     @property

@@ -31,7 +31,7 @@ METRIC, SERIES, NOTE = 1, 2, 3
 DECODER = json.JSONDecoder()
 LARGEST = 1 << 32
 """Bytes of the largest lane that is believed."""
-LARGEST_RECORD = 1 << 20
+LARGEST_RECORD = 1 << 22
 """Bytes of the largest record that is written or believed."""
 WIDEST = 1 << 16
 """Cells of the widest series."""

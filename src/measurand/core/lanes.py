@@ -16,6 +16,7 @@ The format stands in ``lane_format``.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import stat
@@ -76,7 +77,7 @@ class Lane:
         self._checksum = zlib.crc32(memory[START : START + header.used])
         self.values = memoryview(memory)[START + header.room :].cast("d")
         self._words[WRITER] = os.getpid()
-        self._words[UNSHARED] = 0
+        self.unshared = 0
 
     @classmethod
     def create(cls, path: Path, *, index: int = 1 << 15, cells: int = 1 << 12) -> Lane:
@@ -146,11 +147,11 @@ class Lane:
     @property
     def unshared(self) -> int:
         """How many series its writer has elsewhere, for want of room; its readers are told."""
-        return int(self._words[UNSHARED])
+        return self._unshared
 
     @unshared.setter
     def unshared(self, number: int) -> None:
-        self._words[UNSHARED] = number
+        self._unshared = self._words[UNSHARED] = number
 
     @property
     def damage(self) -> str | None:
@@ -333,11 +334,19 @@ def fresh_state() -> float:
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
+_NO_FILE = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV})
+"""What opening a link, a directory, a pipe or a device says."""
+
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[tuple[int, int]]:
     """A lane's descriptor and its size; whatever else has its name is not opened, and nothing is waited for."""
-    descriptor = os.open(path, flags | _NO_LINKS)
+    try:
+        descriptor = os.open(path, flags | _NO_LINKS)
+    except OSError as reason:
+        if reason.errno in _NO_FILE:
+            raise Damaged(f"it is no file: {reason.strerror}") from None
+        raise
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

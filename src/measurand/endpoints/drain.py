@@ -1,11 +1,12 @@
-"""The page that takes a process out of service before it is told to stop.
+"""The page that takes a service out of service, with all its processes, before it is told to stop.
 
 For servers whose signals cannot be hooked, and for orchestrators that call before they signal (a preStop hook)::
 
     POST /v1/drain   readiness answers 503 from now on; requests are still served
     GET  /v1/drain   how far it is: {"state": "preparing", "drained": false, "in_flight": 3}
 
-``drained`` is true when load balancers have had their time to notice and no request is in flight. There is no way back.
+``drained`` is true when load balancers have had their time to notice and no request is in flight in any process. There is no way back but a
+new start.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Progress(NamedTuple):
 
     Attributes:
         state: The lifecycle's state.
-        drained: Whether the process can be stopped without anybody noticing.
-        in_flight: Requests being answered.
+        drained: Whether the service can be stopped without anybody noticing.
+        in_flight: Requests being answered, by all processes.
     """
 
     state: str
@@ -54,7 +55,7 @@ def drain_page(begin: Callable[[], None], progress: Callable[[], Progress], toke
             return text(status, f"{hint}\n", *([("WWW-Authenticate", "Bearer")] if token is not None else []))
         if request.method == "POST":
             if request.headers.get(COMMAND) != "drain":
-                return text(HTTPStatus.BAD_REQUEST, f"to drain this process, send the header {COMMAND.title()}: drain\n")
+                return text(HTTPStatus.BAD_REQUEST, f"to drain this service, send the header {COMMAND.title()}: drain\n")
             begin()
         elif request.method not in {"GET", "HEAD"}:
             return text(HTTPStatus.METHOD_NOT_ALLOWED, "use GET, HEAD or POST\n", ("Allow", "GET, HEAD, POST"))

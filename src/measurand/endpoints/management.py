@@ -1,8 +1,9 @@
 """The pages on a port of their own, away from the application's clients.
 
 One server for all processes of a service: whoever binds the port first serves, the others stand by and take over when it is gone. A port
-that another program holds is an error at start-up. On a loopback address only this machine can ask, and only under a name of this machine,
-so that no web site can make a visitor's browser ask for it (DNS rebinding).
+that another program holds is an error at start-up. Another start of the same service is none: a shell with the service's settings, or the
+next start while the last one ends, says so and goes on; it takes the port over once its own server is up. On a loopback address only this
+machine can ask, and only under a name of this machine, so that no web site can make a visitor's browser ask for it (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from socket import AI_PASSIVE, SOCK_STREAM, gaierror, getaddrinfo
-from typing import Any
+from typing import Any, Literal
 from wsgiref.simple_server import WSGIServer, make_server
 
 from measurand import clock
@@ -33,13 +34,17 @@ __all__ = ["ManagementServer", "index_page", "is_loopback", "protected"]
 
 LOG = logging.getLogger("measurand.endpoints")
 
-RETRY = 1.0
+RETRY = 0.25
 """Seconds between two attempts to take the port over."""
 PATIENCE = 10.0
 """Seconds in which who has the port may say whose it is."""
 POLL = 0.2
 """Seconds until a request to stop is noticed."""
 FAMILY_HEADER = "Measurand-Family"
+SERVICE_HEADER = "Measurand-Service"
+
+Holder = Literal["kin", "another start", "stranger", "nobody yet"]
+"""Who has the port: a process of this service; one of the same service, started another time; somebody else; one who refuses to answer."""
 
 
 def is_loopback(host: str) -> bool:
@@ -76,16 +81,21 @@ class ManagementServer:
         pages: What it serves.
         host: The address to listen on.
         port: The port; 0 for a free one.
+        service: What this is a server of, equal in all starts of the service.
+        is_up: Whether this process serves the application's clients; one that does not never takes over from another start.
 
     Attributes:
         is_serving: Whether this process is the one that serves.
     """
 
-    def __init__(self, pages: Pages, host: str, port: int) -> None:
+    def __init__(self, pages: Pages, host: str, port: int, *, service: str = "", is_up: Callable[[], bool] = lambda: True) -> None:
         self._pages = pages
         self._host = host
         self._port = port
-        self._family = hashlib.sha256(ancestry.family().encode()).hexdigest()[:16]  # says who is kin and nothing else
+        self._family = _digest(ancestry.chosen_directory() or ancestry.family())  # says who is kin and nothing else
+        self._service = _digest(service) if service else ""
+        self._is_up = is_up
+        self._waits_for_another_start = False
         self._trusted = is_loopback(host)
         self._server: WSGIServer | None = None
         self._pid = os.getpid()
@@ -116,11 +126,15 @@ class ManagementServer:
                 break
             except OSError as reason:
                 left = deadline - clock.system_monotonic()
-                is_kin = self._is_held_by_kin(left) if reason.errno == errno.EADDRINUSE and left > 0 else False
-                if is_kin:
+                holder = self._holder(left) if reason.errno == errno.EADDRINUSE and left > 0 else "stranger"
+                if holder == "kin":
                     LOG.info("another process of this service serves the pages at %s; this one stands by", self.url)
                     break
-                if is_kin is False:
+                if holder == "another start":
+                    LOG.warning("another start of this service serves the pages at %s: what this one records is not shown there", self.url)
+                    self._waits_for_another_start = True
+                    break
+                if holder == "stranger":
                     raise ConfigurationError(self._why_not(reason)) from reason
             pause.wait(POLL)  # who had the port refuses: it starts or ends at this moment
         self._thread.start()
@@ -142,6 +156,9 @@ class ManagementServer:
         while not stop.is_set():
             if self._server is None:
                 try:
+                    if self._waits_for_another_start and not self._is_up():
+                        stop.wait(RETRY)
+                        continue
                     self._bind()
                 except OSError:
                     stop.wait(RETRY)
@@ -153,7 +170,7 @@ class ManagementServer:
 
     def _application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         def start_with_family(status: str, headers: list[tuple[str, str]]) -> Any:
-            return start_response(status, [*headers, (FAMILY_HEADER, self._family)])
+            return start_response(status, [*headers, (FAMILY_HEADER, self._family), (SERVICE_HEADER, self._service)])
 
         page = self._pages.find(environ.get("PATH_INFO", ""))
         if page is None:
@@ -162,16 +179,19 @@ class ManagementServer:
             page = Page(lambda _: text(HTTPStatus.FORBIDDEN, "this server answers to names of this machine only\n"))
         return serve_page(page, environ, start_with_family, trusted=self._trusted)
 
-    def _is_held_by_kin(self, seconds: float) -> bool | None:
-        """Whether a process of this service has the port; ``None`` while who has it refuses to answer."""
+    def _holder(self, seconds: float) -> Holder:
+        """Who has the port."""
         connection = http.client.HTTPConnection(*_address_of(self.url), timeout=seconds)
         try:
             connection.request("GET", "/")
-            return connection.getresponse().headers.get(FAMILY_HEADER) == self._family
+            headers = connection.getresponse().headers
+            if headers.get(FAMILY_HEADER) == self._family:
+                return "kin"
+            return "another start" if self._service and headers.get(SERVICE_HEADER) == self._service else "stranger"
         except ConnectionError:
-            return None
+            return "nobody yet"
         except (OSError, http.client.HTTPException):
-            return False
+            return "stranger"
         finally:
             connection.close()
 
@@ -182,6 +202,10 @@ class ManagementServer:
         if reason.errno == errno.EADDRINUSE:
             return f"{where}: another program does; choose another port, or 0 for a free one"
         return f"{where}: {reason.strerror or reason}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def _without_port(host: str) -> str:

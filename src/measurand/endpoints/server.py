@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from measurand.endpoints.page import respond
 from measurand.endpoints.wsgi import make_wsgi_app
+from measurand.lifecycle.background import renew_after_fork
 from measurand.metrics.domains import REGISTRY
 
 __all__ = ["MetricsHandler", "SilentHandler", "ThreadingWSGIServer", "start_http_server", "start_wsgi_server"]
@@ -32,6 +33,10 @@ class ThreadingWSGIServer(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
     request_queue_size = 128
+
+    def renew(self) -> None:
+        """In a new child process, where nobody accepts: hold no copy of the socket, which would keep the port when the parent is gone."""
+        self.socket.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no event; anything else is shown as the base class does."""
@@ -130,9 +135,10 @@ def start_wsgi_server(
         base = _TLSServer
         content["context"] = context
     server_class = type("MetricsServer", (base,), content)
-    server: WSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=SilentHandler)
+    server: ThreadingWSGIServer = make_server(str(sockaddr[0]), port, make_wsgi_app(registry), server_class, handler_class=SilentHandler)
     thread = threading.Thread(target=server.serve_forever, name="measurand-server", daemon=True)
     thread.start()
+    renew_after_fork(server)
     return server, thread
 
 

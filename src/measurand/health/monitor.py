@@ -177,10 +177,17 @@ class HealthMonitor:
             self._is_running = True
         if wait_for_loop > 0:
             self._loops.wait(wait_for_loop)
-        self._metrics.follow(lambda: self.readiness().is_ready)
+        if self._state() is State.STARTING:
+            self._metrics.wait()
+        else:
+            self.announce()
         for entry in self._entries.values():
             entry.hasten()
         self._thread.start()
+
+    def announce(self) -> None:
+        """This process serves: let its readiness and its checks count as the service's. :meth:`start` does so unless it is starting."""
+        self._metrics.follow(lambda: self.readiness().is_ready)
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Evaluate no more; checks that run are given up, those in an event loop are cancelled.
@@ -223,6 +230,7 @@ class HealthMonitor:
             Seconds until there may be something to do again.
         """
         self._loops.ask()
+        self._metrics.hide()
         soonest = clock.monotonic() + min(self._interval, self._heartbeat_timeout / 4)
         for entry in self._entries.values():
             soonest = min(soonest, entry.advance())
@@ -262,5 +270,6 @@ class HealthMonitor:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._loops.renew()
+        self._metrics.renew()
         for entry in self._entries.values():
             entry.renew()

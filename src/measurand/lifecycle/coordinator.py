@@ -71,12 +71,20 @@ class Coordinator:
         budget: Seconds for the whole shutdown; keep it below the time after which the process is killed.
         drain_delay: Seconds between being not ready and accepting nothing, for load balancers to notice; less than the budget.
         registry: Where its metrics are exposed.
+        is_told: Whether the service was told to stop through another of its processes: then this one is not ready either, from that moment.
 
     Raises:
         ConfigurationError: The budget is not positive, or the drain delay is negative or takes all of it.
     """
 
-    def __init__(self, *, budget: float = 30.0, drain_delay: float = 5.0, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self,
+        *,
+        budget: float = 30.0,
+        drain_delay: float = 5.0,
+        registry: CollectorRegistry = REGISTRY,
+        is_told: Callable[[], bool] = lambda: False,
+    ) -> None:
         if not budget > 0:
             raise ConfigurationError(f"the shutdown budget must be a number of seconds greater than zero, not {budget!r}")
         if not 0 <= drain_delay < budget:
@@ -86,6 +94,7 @@ class Coordinator:
         self.budget = budget
         self.drain_delay = drain_delay
         self._metrics = LifecycleMetrics(registry)
+        self._is_told = is_told
         self._state = State.STARTING
         self._is_up = False
         self._pending: list[str] = []
@@ -110,12 +119,13 @@ class Coordinator:
     @property
     def state(self) -> State:
         """Where the service is."""
-        return self._state
+        state = self._state
+        return State.PREPARING if state is State.RUNNING and self._is_told() else state
 
     @property
     def is_ready(self) -> bool:
         """Whether the service wants traffic, as far as its life is concerned."""
-        return self._state is State.RUNNING
+        return self.state is State.RUNNING
 
     @property
     def startup_pending(self) -> list[str]:
@@ -156,6 +166,8 @@ class Coordinator:
             if self._is_up:
                 return
             self._is_up = True
+            if self._beginning is None:
+                self._metrics.shutting_down.set(0)  # this process has a say in it from now on: one that only started others has none
         for listener in self._listeners.take(Event.STARTUP):
             call_here(Event.STARTUP, listener)
         with self._lock:

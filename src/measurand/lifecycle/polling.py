@@ -34,6 +34,7 @@ from measurand.lifecycle.background import BackgroundThread, renew_after_fork
 from measurand.lifecycle.calling import Call, Loops
 from measurand.lifecycle.turns import Turns
 from measurand.metrics.domains import REGISTRY
+from measurand.metrics.here import remove_here
 from measurand.metrics.registry import CollectorRegistry
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Polling:
             if poller in self._queue:
                 self._queue.remove(poller)
             if self._is_started:
-                self._metrics.age.remove(name)
+                remove_here(self._metrics.age, name)
         poller.turns.give_up()
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -215,7 +216,7 @@ class Polling:
                 poller.is_queued = False
             self._queue.clear()
             for name in self._pollers:
-                self._metrics.age.remove(name)
+                remove_here(self._metrics.age, name)
             running = dict(self._running)
             pollers = list(self._pollers.values())
         self._wake.set()

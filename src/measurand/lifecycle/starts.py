@@ -18,7 +18,7 @@ from typing import Any
 
 from measurand.core import ancestry
 
-__all__ = ["count_start"]
+__all__ = ["age_of_service", "count_start"]
 
 MOST_REMEMBERED = 256
 """Running families noted beside a number: where the system does not tell which have gone, they would pile up."""
@@ -57,6 +57,18 @@ def count_start(directory: Path, service: str, environment: str, family: str | N
             kept["starts"] += 1
             _replace(path, {"starts": kept["starts"], "running": [*running, family][-MOST_REMEMBERED:]})
         return int(kept["starts"])
+
+
+def age_of_service(proc: str = ancestry.PROC) -> float:
+    """Seconds since the first process of this service was started; 0 in that process itself, and where the system does not tell."""
+    family = ancestry.family()
+    if ancestry.is_first(family):
+        return 0.0
+    try:
+        since_boot = float(Path(proc, "uptime").read_text().split()[0])
+        return max(since_boot - int(family.split("-")[2]) / os.sysconf("SC_CLK_TCK"), 0.0)
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -32,9 +32,20 @@ from measurand.metrics.places import Key
 from measurand.metrics.removals import NOTHING, Removed, remaining
 from measurand.metrics.sample import Sample
 from measurand.metrics.sharing import Other
-from measurand.metrics.snapshot import Family, SampleFamily
+from measurand.metrics.snapshot import CellFamily, Family, SampleFamily
 
-__all__ = ["WAS_ADDED", "WAS_SET", "Entry", "Mirror", "Mirrors", "Notes", "combined", "combined_samples", "definition_from"]
+__all__ = [
+    "WAS_ADDED",
+    "WAS_SET",
+    "Entry",
+    "Mirror",
+    "Mirrors",
+    "Notes",
+    "combined",
+    "combined_samples",
+    "definition_from",
+    "with_creation",
+]
 
 WAS_SET, WAS_ADDED = 1, 2
 ELSEWHERE = Source("another process", 0)
@@ -48,12 +59,14 @@ class Notes(NamedTuple):
         exemplars: What other processes gave, by state and cell.
         hidden: This process' series of which others have removed something.
         own: Gives the state and the cells of one of this process' series.
+        left: What earlier processes gave to the series that this one has taken over from them.
     """
 
     removed: Mapping[float, Removed] = NOTHING
     exemplars: Mapping[float, Mapping[int, Exemplar]] = {}
     hidden: Sequence[Key] = ()
     own: Callable[[Key], tuple[float, list[float]]] = lambda key: (0.0, [])
+    left: Mapping[Key, Mapping[int, Exemplar]] = {}
 
 
 NO_NOTES = Notes()
@@ -274,13 +287,39 @@ def _exemplars(own: Frozen | None, others: list[Other], notes: Notes) -> dict[Ke
         for row, ours in known.items():
             note = notes.removed.get(notes.own(keys[row])[0]) if keys[row] in notes.hidden else None
             merged(found.setdefault(keys[row], {}), ours, note.when if note is not None else 0.0)
+    for key, theirs in notes.left.items():
+        note = notes.removed.get(notes.own(key)[0]) if key in notes.hidden else None
+        merged(found.setdefault(key, {}), theirs, note.when if note is not None else 0.0)
     for metric, values, _, _ in others if notes.exemplars else ():
         for key, at in metric.series.items():
-            theirs = notes.exemplars.get(abs(values[at - 1]))
-            if theirs:
-                note = notes.removed.get(values[at - 1])
-                merged(found.setdefault(key, {}), theirs, note.when if note is not None else 0.0)
+            state = values[at - 1]
+            if abs(state) in notes.exemplars:
+                note = notes.removed.get(state)
+                merged(found.setdefault(key, {}), notes.exemplars[abs(state)], note.when if note is not None else 0.0)
     return found
+
+
+def with_creation(family: CellFamily, own: Frozen | None, others: list[Other], notes: Notes) -> SampleFamily:
+    """A combined metric with the time at which the first process of those that count made each series."""
+    made: dict[Key, float] = {}
+
+    def take(key: Key, state: float, numbers: Sequence[float], when: object) -> None:
+        if isinstance(when, float) and remaining(family.type, state, numbers, notes.removed) is not None:
+            note = notes.removed.get(state)
+            when = when if note is None else max(when, note.when)
+            made[key] = min(made.get(key, when), when)
+
+    for (key, _), when in zip(own.rows(), own.created(), strict=True) if own is not None else ():
+        state, numbers = notes.own(key) if key in notes.hidden else (1.0, [1.0])
+        take(key, state, numbers, when)
+    for metric, values, _, _ in others:
+        for key, at in metric.series.items():
+            take(key, values[at - 1], values[at : at + metric.width], metric.notes.get(key))
+    samples, lines = family.samples(), len(family.lines())
+    for row, (key, _) in enumerate(family.frozen.rows()):
+        last = (row + 1) * lines - 1  # where lines() has it
+        samples[last] = samples[last]._replace(value=made.get(key, samples[last].value))
+    return SampleFamily(family.name, family.documentation, family.type, family.unit, samples)
 
 
 def _apart(definition: Definition, numbers: tuple[float, ...]) -> list[float]:

@@ -10,14 +10,13 @@ and shows none of a series that is gone.
 
 from __future__ import annotations
 
-import json
+import mmap
 import os
 import struct
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from measurand.core import Exemplar
 
@@ -25,9 +24,12 @@ __all__ = ["MOST", "Reader", "Writer", "files_in", "merged", "path_of"]
 
 SIZE = 512
 """Bytes of a place: room for what identifies an event in most cases (128 characters at most). What does not fit is not shown by others."""
-MOST = 2048
-"""How many places a file has at most."""
-HEAD = struct.Struct("=IIQ")  # checksum of what follows, bytes of the content, how many have been written before
+LEAST, MOST = 64, 2048
+"""How many places a file has at first, and at most."""
+HEAD = struct.Struct("=IIQdqdd")  # checksum of what follows, bytes of the labels, number of this exemplar, state, cell, value, time
+CHECKSUM, COUNT = struct.Struct("=I"), struct.Struct("=Q")
+BETWEEN = b"\xff"
+"""Stands between names and values of labels, in none of which it can be."""
 FIRST = 8  # the file begins with the number of all that were written
 
 Key = tuple[float, int]
@@ -44,6 +46,9 @@ class Writer:
 
     Args:
         lane: The lane of this process.
+
+    Raises:
+        OSError: There is no space.
     """
 
     def __init__(self, lane: Path) -> None:
@@ -51,10 +56,20 @@ class Writer:
         self._places: dict[Key, int] = {}
         self._owners: dict[int, Key] = {}
         self._written = 0
-        data = os.pread(self._descriptor, FIRST + MOST * SIZE, 0)
-        for place, number, key, _ in _parsed(data):  # what an earlier process has left
+        for place, number, key, _ in _parsed(os.pread(self._descriptor, FIRST + MOST * SIZE, 0)):  # what an earlier process has left
             self._places[key], self._owners[place] = place, key
             self._written = max(self._written, number + 1)
+        self._map(max([LEAST, *(place + 1 for place in self._owners)]))
+
+    def _map(self, count: int) -> None:
+        """Have this many places. What the device has set aside can be written to at any time."""
+        size = FIRST + count * SIZE
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._descriptor, 0, size)
+        elif os.fstat(self._descriptor).st_size < size:
+            os.pwrite(self._descriptor, bytes(size - FIRST), FIRST)
+        self._memory = mmap.mmap(self._descriptor, size)
+        self._count = count
 
     def write(self, state: float, cell: int, exemplar: Exemplar) -> None:
         """Show an exemplar in place of the last one of the same series and cell.
@@ -62,7 +77,7 @@ class Writer:
         Raises:
             OSError: There is no space.
         """
-        content = json.dumps([state, cell, exemplar.value, exemplar.timestamp, exemplar.labels], separators=(",", ":")).encode()
+        content = BETWEEN.join([part.encode() for label in exemplar.labels.items() for part in label])
         if len(content) > SIZE - HEAD.size:
             return
         number, self._written = self._written, self._written + 1
@@ -70,14 +85,18 @@ class Writer:
         place = self._places.get(key)
         if place is None:
             place = len(self._owners) if len(self._owners) < MOST else number % MOST
+            if place >= self._count:
+                self._map(min(2 * self._count, MOST))
             self._places.pop(self._owners.get(place, key), None)
             self._places[key], self._owners[place] = place, key
-        rest = HEAD.pack(0, len(content), number)[4:] + content
-        os.pwrite(self._descriptor, (struct.pack("=I", zlib.crc32(rest)) + rest).ljust(SIZE, b"\0"), FIRST + place * SIZE)
-        os.pwrite(self._descriptor, struct.pack("=Q", number + 1), 0)
+        rest = HEAD.pack(0, len(content), number, state, cell, exemplar.value, exemplar.timestamp)[4:] + content
+        at = FIRST + place * SIZE
+        self._memory[at : at + 4 + len(rest)] = CHECKSUM.pack(zlib.crc32(rest)) + rest
+        self._memory[:FIRST] = COUNT.pack(number + 1)
 
     def close(self) -> None:
         """Let go of the file."""
+        self._memory.close()
         with suppress(OSError):
             os.close(self._descriptor)
 
@@ -135,13 +154,11 @@ def _parsed(data: bytes) -> list[tuple[int, int, Key, Exemplar]]:
     """What is whole: place, number, series and cell, and the exemplar."""
     found: list[tuple[int, int, Key, Exemplar]] = []
     for place, at in enumerate(range(FIRST, len(data) - HEAD.size + 1, SIZE)):
-        checksum, length, number = HEAD.unpack_from(data, at)
+        checksum, length, number, state, cell, value, stamp = HEAD.unpack_from(data, at)
         end = at + HEAD.size + length
-        if not length or length > SIZE - HEAD.size or zlib.crc32(data[at + 4 : end]) != checksum:
+        if not number + length or length > SIZE - HEAD.size or zlib.crc32(data[at + 4 : end]) != checksum:
             continue
-        with suppress(ValueError, TypeError):
-            content: Any = json.loads(data[at + HEAD.size : end])
-            state, cell, value, stamp, labels = content
-            exemplar = Exemplar({str(name): str(one) for name, one in labels.items()}, float(value), float(stamp))
-            found.append((place, number, (float(state), int(cell)), exemplar))
+        with suppress(ValueError):
+            parts = [part.decode() for part in data[at + HEAD.size : end].split(BETWEEN)]
+            found.append((place, number, (state, cell), Exemplar(dict(zip(parts[::2], parts[1::2], strict=True)), value, stamp)))
     return found

@@ -236,6 +236,10 @@ class MetricBase(Removing, metaclass=_Defining):
             "states": definition.options.get("states", ()),
         }
 
+    def said_of(self, series: Any) -> Any:
+        """What they have to know of one of its series besides the numbers, as JSON has it: when it was made, if that is shown."""
+        return core.created(series) if _with_created and self._type in {"counter", "summary", "histogram"} else None
+
     def describe(self) -> list[Metric]:
         """The family without samples."""
         definition = self.definition

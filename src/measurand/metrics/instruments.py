@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import inf, isnan
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from measurand import core
 from measurand.core import DEFAULT_MAX_SERIES, CounterBase, GaugeBase, HistogramBase, SummaryBase
@@ -194,7 +194,7 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
         )
 
     def quantile(self, q: float) -> float:
-        """Estimate a quantile of everything observed since the start; on a metric with labels, over all its series.
+        """Estimate a quantile of everything observed since the start, by all processes; on a metric with labels, over all its series.
 
         Args:
             q: The quantile as a ratio, 0 to 1: 0.95 for p95.
@@ -205,15 +205,13 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
         Raises:
             RecordingError: ``q`` is not between 0 and 1.
         """
-        series = core.children(self) if self._is_parent() else [self]
-        counts = [0.0] * (len(self.definition.bounds) + 1)
-        for one in series:
-            for index, count in enumerate(core.read(one)[:-1]):
-                counts[index] += count
-        total, cumulative = 0.0, []
-        for count in counts:
-            total += count
-            cumulative.append(total)
+        mine, root = core.key(self), cast(Histogram, core.root(self))
+        everywhere = shared.rows_everywhere(root)
+        rows = [numbers for key, numbers in everywhere or core.freeze(root).rows() if mine in {None, key}]
+        if not rows and mine is not None:  # a series that was removed, and kept
+            rows = [tuple(accumulate(core.read(self)[:-1]))]
+        cumulative = [sum(column) for column in list(zip(*rows, strict=True))[: len(self.definition.bounds) + 1]]
+        cumulative = cumulative or [0.0] * (len(self.definition.bounds) + 1)
         return quantile(q, (*self.definition.bounds, inf), cumulative)
 
     @property
@@ -279,6 +277,10 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         core.set_payload(self, {text(name): _exposed(value) for name, value in val.items()})
         core.write(self, 0, core.read(self)[0] + 1)  # that it was said, see removals
         shared.note(self)
+
+    def said_of(self, series: Any) -> Any:
+        """The facts."""
+        return core.payload(series)
 
     @property
     def _value(self) -> Any:

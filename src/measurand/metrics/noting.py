@@ -6,6 +6,7 @@ A part of ``sharing``, which has the lock; see ``removals`` and ``exemplars`` fo
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,7 @@ class Noting:
         self._removals: Removals | None = None
         self._exemplars: exemplars.Writer | None = None
         self._exemplar_readers: dict[Path, exemplars.Reader] = {}
+        self._has_unseen = False
         self._said: set[str] = set()
 
     def _meet_notes(self, places: Places, how: str) -> None:
@@ -137,6 +139,8 @@ class Noting:
         if places is None or shown is None:
             return []
         values, removed = places.lane.values, self.removed
+        if not removed and not self._has_unseen:
+            return []
         return [key for key, at in shown.places.items() if is_hidden(values[at - 1], removed)]
 
     def _unseen(self, places: Places) -> list[tuple[Any, Key]]:
@@ -163,6 +167,7 @@ class Noting:
             values = places.lane.values
             if values[at - 1] > 0 and (definition.type == "stateset" or not any(values[at : at + int(shown.content["width"])])):
                 values[at - 1] = -values[at - 1]
+                self._has_unseen = True
 
     # -- exemplars ---------------------------------------------------------------------------------------------------------
 
@@ -172,10 +177,11 @@ class Noting:
         if places is None:
             return
         definition = series.definition
-        state, _ = self.own_cells(definition, core.key(series) or ())
-        if not state:
+        shown = places.shown.get(definition)
+        at = shown.places.get(core.key(series) or ()) if shown is not None else None
+        if at is None:
             return
-        cell = next((i for i, bound in enumerate(definition.bounds) if exemplar.value <= bound), len(definition.bounds))
+        state, cell = places.lane.values[at - 1], bisect_left(definition.bounds, exemplar.value)
         try:
             if self._exemplars is None:
                 self._exemplars = exemplars.Writer(places.lane.path)
@@ -195,6 +201,15 @@ class Noting:
                 for (state, cell), exemplar in reader.read().items():
                     exemplars.merged(found.setdefault(state, {}), {cell: exemplar})
         return found
+
+    def left_exemplars(self, definition: Any, every: Mapping[float, Mapping[int, Exemplar]]) -> dict[Key, Mapping[int, Exemplar]]:
+        """Those of this process' own series, by label values."""
+        places = self._places
+        shown = places.shown.get(definition) if every and places is not None else None
+        if places is None or shown is None:
+            return {}
+        values = places.lane.values
+        return {key: every[abs(values[at - 1])] for key, at in shown.places.items() if abs(values[at - 1]) in every}
 
     def _give_all_exemplars(self, places: Places) -> None:
         """Show the others those that were given before they were there."""

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from measurand import core
+from measurand import clock, core
 from measurand.core.lanes import Damaged, Full, Lane, Metric
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ log = logging.getLogger("measurand")
 Key = tuple[str, ...]
 Token = tuple[str, str]
 """What a metric is known by among processes: its registry's identity and its name."""
+
+RETRY = 30.0
+"""Seconds after which a lane is made larger that could not be for want of space."""
 
 LIVE_RULES = frozenset({"auto", "sum", "all"})
 """Gauge rules, besides those that begin with "live", under which a process that is gone counts no more."""
@@ -73,6 +76,8 @@ class Places:
         self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
         self.unclaimed: dict[Token, Metric] = {}
         self.reason = ""
+        self._unplaced: WeakKeyDictionary[Any, CollectorRegistry] = WeakKeyDictionary()  # metrics that there was no room for
+        self._full_until = 0.0
         self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
         self.is_given_up = False
         self._newcomer = newcomer
@@ -84,7 +89,7 @@ class Places:
         if exists:
             try:
                 lane = Lane.adopt(path)
-            except (Damaged, OSError) as damage:
+            except Damaged as damage:
                 say_damaged(number, str(damage))
                 with suppress(OSError):
                     os.replace(path, path.with_name(f"damaged-{number}"))
@@ -116,7 +121,13 @@ class Places:
             return
         token = (registry.identity, definition.name)
         shown = Shown(metric, token, {"token": token, **metric.shared_as()})
-        self._number(shown)
+        try:
+            self._number(shown)
+        except Exception as reason:  # noqa: BLE001 - a metric that is not shown to others still counts here
+            self._unplaced[metric] = registry
+            self._say(shown, reason)
+            return
+        self._unplaced.pop(metric, None)
         self.shown[definition] = shown
         if not definition.labelnames:
             self.settle(shown, metric, how)
@@ -160,22 +171,40 @@ class Places:
             shown.places[key] = at
             if inherited is not None:
                 inherited.series.pop(key, None)
-            self.note(shown, key, core.payload(series))
+            if inherited is None or shown.content["type"] == "info":
+                self.note(shown, key, _said_of(shown, series))
         except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here
-            if not self.reason:
-                self.reason = f"{type(reason).__name__}: {reason}"
-                log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
+            self.lane.unshared += 1
+            self._say(shown, reason)
+
+    def _say(self, shown: Shown, reason: Exception) -> None:
+        if isinstance(reason, Full):  # it was said why there can be no larger lane
+            return
+        if not self.reason:
+            log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
+        self.reason = f"{type(reason).__name__}: {reason}"
+
+    @property
+    def unshared(self) -> int:
+        """How many series have no place, for want of room."""
+        return self.lane.unshared
 
     def _move(self, series: Any, lane: Lane, at: int, how: str) -> None:
         if not self.is_given_up:  # nothing runs between this and the move
             core.move(series, lane.values, at, how)  # type: ignore[arg-type]
 
     def settle_missed(self) -> None:
-        """Give places to series that have none.
+        """Give places to what has none, which costs no more than counting the series.
 
-        Whoever made one may have been kept from telling by an exception in a signal handler, or been halted just before. Costs no more
-        than counting the series.
+        There may have been no room, or whoever made a series was kept from telling, by an exception in a signal handler or a halt.
         """
+        if self.lane.unshared and clock.monotonic() < self._full_until:
+            return
+        self.lane.unshared = 0
+        for one, registry in list(self._unplaced.items()):
+            self.show(registry, one)
+            if one in self._unplaced:
+                self.lane.unshared += len(_all_series(one))
         for shown in list(self.shown.values()):
             metric: Any = shown.metric()
             if metric is not None and metric.definition.labelnames:
@@ -184,6 +213,21 @@ class Places:
                     for series in every:
                         if core.key(series) not in shown.places:
                             self.settle(shown, series)
+            elif metric is not None and () not in shown.places:
+                self.settle(shown, metric)
+
+    def mend(self) -> None:
+        """See that the lane is still what others read; make another one in its place if not."""
+        damage = self.lane.damage
+        if damage is None or clock.monotonic() < self._full_until:
+            return
+        try:
+            self.lane.restore()
+            self._grow()
+        except Exception as reason:  # noqa: BLE001 - this process goes on, and others see a damaged lane
+            log.warning("the lane of this process was damaged (%s) and cannot be made anew: %s", damage, reason)
+        else:
+            log.warning("the lane of this process was damaged (%s): what it lost is lost, it was made anew", damage)
 
     def _new_place(self, shown: Shown, key: Key) -> int:
         try:
@@ -192,20 +236,34 @@ class Places:
             self._grow()
             return self.lane.add_series(shown.number, key)
 
-    def note(self, shown: Shown, key: Key, payload: Any) -> None:
-        """Tell the others an info's facts."""
-        if shown.content["type"] == "info" and isinstance(payload, dict):
+    def note(self, shown: Shown, key: Key, said: Any) -> None:
+        """Tell the others what they have to know of a series besides its numbers, if there is anything."""
+        if said is not None:
             try:
-                self.lane.add_note(shown.number, key, payload)
-            except Full:
-                self._grow()
-                self.lane.add_note(shown.number, key, payload)
+                try:
+                    self.lane.add_note(shown.number, key, said)
+                except Full:
+                    self._grow()
+                    self.lane.add_note(shown.number, key, said)
+            except Exception as reason:  # noqa: BLE001 - the process itself shows what was said
+                self._say(shown, reason)
 
     def _grow(self) -> None:
-        """Move to a larger lane, without what was removed. Its readers go over to it when it has the old one's name."""
+        """Move to a larger lane, without what was removed. Its readers go over to it when it has the old one's name.
+
+        Raises:
+            Full: It failed a moment ago.
+            OSError: There is no space for it.
+        """
+        if clock.monotonic() < self._full_until:
+            raise Full
         old = self.lane
         shown = [one for one in list(self.shown.values()) if one.number >= 0]
-        new = self._larger(old, shown)
+        try:
+            new = self._larger(old, shown)
+        except OSError:
+            self._full_until = clock.monotonic() + RETRY
+            raise
         for token, metric in self.unclaimed.items():
             self._numbers[token] = number = new.add_metric(metric.content)
             for key, at in metric.series.items():
@@ -226,12 +284,15 @@ class Places:
         new.publish()
 
     @contextmanager
-    def exchange(self) -> Iterator[None]:
-        """What happens meanwhile is one step to the readers."""
-        self._exchanging = True
-        self.lane.begin_exchange()
+    def exchange(self) -> Iterator[Callable[[], None]]:
+        """What happens from the call of what this yields to the end of the block is one step to the readers."""
+
+        def begin() -> None:
+            self._exchanging = True
+            self.lane.begin_exchange()
+
         try:
-            yield
+            yield begin
         finally:
             self._exchanging = False
             if not self.is_given_up:
@@ -279,9 +340,14 @@ class Places:
             if key in places and core.is_at(series, old.values, places[key]):
                 shown.places[key] = new.add_series(shown.number, key, old.values[places[key] - 1])
                 self._move(series, new, shown.places[key], "keep")
-                payload = core.payload(series)
-                if shown.content["type"] == "info" and isinstance(payload, dict):
-                    new.add_note(shown.number, key, payload)
+                said = _said_of(shown, series)
+                if said is not None:
+                    new.add_note(shown.number, key, said)
+
+
+def _said_of(shown: Shown, series: Any) -> Any:
+    metric = shown.metric()
+    return metric.said_of(series) if metric is not None else None
 
 
 def token_of(metric: Metric) -> Token:
@@ -302,11 +368,9 @@ def _all_series(metric: Any) -> list[Any]:
     return core.children(metric) if metric.definition.labelnames else [metric]
 
 
-def start_alone(shown: Shown) -> None:
+def start_alone(metric: MetricBase) -> None:
     """Let all series of a metric start from zero, in memory of this process' own."""
-    metric = shown.metric()
-    if metric is None:
-        return
+    width = int(metric.shared_as()["width"])
     core.watch(metric, None)  # type: ignore[arg-type]
     for series in _all_series(metric):
-        core.move(series, memoryview(bytearray(8 * shown.content["width"])).cast("d"), 0, "leave")
+        core.move(series, memoryview(bytearray(8 * width)).cast("d"), 0, "leave")

@@ -138,7 +138,7 @@ class Removals:
         content = [[state, note.when, *note.numbers] for state, note in notes.items()]
         temporary = self._path.with_name(f".{NAME}.{os.getpid()}")
         try:
-            with open(temporary, "wb") as file:
+            with open(temporary, "wb", opener=_private) as file:
                 for first in range(0, len(content), AT_ONCE):
                     file.write(encoded(REMOVED, content[first : first + AT_ONCE]))
             os.replace(temporary, self._path)
@@ -146,6 +146,10 @@ class Removals:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def is_hidden(state: float, removed: Mapping[float, Removed]) -> bool:

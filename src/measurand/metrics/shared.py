@@ -11,30 +11,29 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from measurand import clock, core
+from measurand import core
 from measurand.core import ancestry
-from measurand.metrics.definition import Definition, definition_of, is_plain
+from measurand.metrics.definition import definition_of, is_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from measurand.metrics.combining import Notes
+    from measurand.metrics.combining import Mirrors
     from measurand.metrics.instrument import MetricBase
     from measurand.metrics.noting import Chosen, How
-    from measurand.metrics.places import Shown
     from measurand.metrics.registry import CollectorRegistry
-    from measurand.metrics.sharing import Other, Sharing
+    from measurand.metrics.sharing import Sharing
     from measurand.metrics.snapshot import Family
 
 __all__ = [
     "begin",
     "combine",
     "combined",
+    "company",
     "current",
     "enrol",
     "follow",
@@ -46,6 +45,8 @@ __all__ = [
     "note",
     "publish",
     "removing",
+    "removing_here",
+    "rows_everywhere",
     "stepping_back",
     "take_part",
     "withdraw",
@@ -106,7 +107,7 @@ def removing(metric: MetricBase, chosen: Chosen, how: How = "remove") -> Any:
         chosen: Gives the test of which ones; asked once they are removed here. What other processes recorded in them goes as well.
         how: What is done to them.
     """
-    sharing = _company()
+    sharing = company()
     return nullcontext() if sharing is None else _removing(sharing, metric, chosen, how)
 
 
@@ -120,6 +121,12 @@ def _removing(sharing: Sharing, metric: MetricBase, chosen: Chosen, how: How) ->
         yield
 
 
+def removing_here(metric: MetricBase) -> Any:
+    """A context in which series of the metric are removed in this process only; what the others recorded in them is shown as before."""
+    sharing = current()
+    return nullcontext() if sharing is None else sharing.removing(metric)
+
+
 def note(series: Any) -> None:
     """An info was given new facts."""
     sharing = current()
@@ -127,12 +134,12 @@ def note(series: Any) -> None:
         sharing.note(series, series)
 
 
-def _begin() -> bool:
+def _begin(chosen: bool) -> bool:
     """Be ready for company; false where there can be none."""
     if os.name != "posix":
         return False
     if not _family:
-        name = ancestry.family()
+        name = ancestry.CHOSEN if chosen else ancestry.family()
         if _family.setdefault("it", name) is name:
             os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
             atexit.register(leave)
@@ -150,11 +157,11 @@ def _meet() -> Sharing:
     return sharing
 
 
-def _company() -> Sharing | None:
+def company() -> Sharing | None:
     """This process' part, if others are or were there; joins those that met without it."""
     sharing = current()
-    if sharing is not None and sharing.in_company:
-        return sharing
+    if sharing is not None and (sharing.in_company or sharing.reason):
+        return sharing if sharing.join() else None
     if not _family or not ancestry.has_met(_family["it"], str(_directory[0]) if _directory else None):
         return None
     sharing = sharing or _meet()
@@ -184,7 +191,7 @@ def begin(directory: Path | None = None) -> None:
         _directory[:] = [directory]
         if sharing is not None:
             sharing.directory = directory
-    if sharing is None and _begin() and (chosen is not None or not ancestry.is_first(_family["it"])):
+    if sharing is None and _begin(chosen is not None) and (chosen is not None or not ancestry.is_first(_family["it"])):
         _meet().join()
 
 
@@ -196,7 +203,7 @@ def lead(task: str = "") -> bool:
     Args:
         task: What is to be done, by a name that is equal in all processes; different tasks may have different leaders.
     """
-    return not _family or (_company() or current() or _meet()).lead(task)
+    return not _family or (company() or current() or _meet()).lead(task)
 
 
 def follow(task: str = "") -> None:
@@ -212,7 +219,7 @@ def take_part(task: str) -> None:
     A forked child does not take part because its parent does.
     """
     if _family:
-        (_company() or current() or _meet()).take_part(task)
+        (company() or current() or _meet()).take_part(task)
 
 
 def is_on(task: str) -> bool:
@@ -300,19 +307,39 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
         slots: The snapshot; metrics that only others know are added at its end.
         report: Told of what is left out: whose, and why.
     """
-    sharing = _company()
+    sharing = company()
     if sharing is None:
         return
     with sharing.others() as others:
         if others or sharing.removed:
-            _Combination(sharing, registry, report).of_all(ours, slots, others)
+            from measurand.metrics.everywhere import Combination  # noqa: PLC0415 - needs instruments, which need this module
+
+            Combination(sharing, registry, _mirrors_of(registry), report).of_all(ours, slots, others)
+
+
+def _mirrors_of(registry: CollectorRegistry) -> Mirrors:
+    from measurand.metrics.combining import Mirrors  # noqa: PLC0415 - as above
+
+    mirrors: Mirrors = _mirrors.setdefault(registry, Mirrors())
+    return mirrors
+
+
+def rows_everywhere(metric: MetricBase) -> list[tuple[tuple[str, ...], tuple[float, ...]]] | None:
+    """What all processes recorded on a metric: the label values and the numbers of each series; ``None`` where this process is alone."""
+    sharing = company()
+    if sharing is None:
+        return None
+    from measurand.metrics.everywhere import rows_of  # noqa: PLC0415 - as above
+
+    with sharing.others() as others:
+        return rows_of(sharing, metric, others)
 
 
 def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[list[Family]]:
     """The families of these collectors with what other processes recorded; what a collector raises passes through."""
     from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415 - as below
 
-    sharing = _company()
+    sharing = company()
     if sharing is None:
         yield from (registry.families(collector) for collector in collectors)
         return
@@ -324,74 +351,3 @@ def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[lis
     ours = {slot: collector for slot, collector in enumerate(collectors) if is_plain(collector) and definition_of(collector) is not None}
     combine(registry, ours, slots, lambda name, reason: None)
     yield from slots
-
-
-class _Combination:
-    def __init__(self, sharing: Sharing, registry: CollectorRegistry, report: Report) -> None:
-        from measurand.metrics import combining  # noqa: PLC0415 - needs instruments, which need this module
-
-        self._combining = combining
-        self._sharing = sharing
-        self._registry = registry
-        self._report = report
-        self._mirrors = _mirrors.setdefault(registry, combining.Mirrors())
-        self._exemplars = sharing.exemplars()
-
-    def of_all(self, ours: dict[int, Any], slots: list[list[Family]], others: dict[tuple[str, str], list[Other]]) -> None:
-        for slot, collector in ours.items():
-            shown = self._sharing.shown_as(collector.definition)
-            theirs = others.pop(shown.token, None) if shown is not None else None
-            if shown is not None and (theirs or self._sharing.hidden_keys(collector.definition)) and slots[slot]:
-                slots[slot] = self._of_one(collector.definition, shown.content, shown, slots[slot][0], theirs or [])
-        known = {collector.definition.name for collector in ours.values()}
-        for (identity_, name), theirs in others.items():
-            if identity_ == self._registry.identity and name not in known and self._registry.find(name) is None:
-                content = theirs[0].metric.content
-                slots.append(self._of_one(self._combining.definition_from(content), content, None, None, theirs))
-
-    def _of_one(
-        self, definition: Definition, content: dict[str, Any], shown: Shown | None, own: Family | None, theirs: list[Other]
-    ) -> list[Family]:
-        from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415
-
-        same = [other for other in theirs if _face(other.metric.content) == _face(content)]
-        if len(same) < len(theirs):
-            self._report(definition.name, "conflict")
-        same = [other for other in same if other.metric.series]
-        notes = self._notes(definition)
-        if not same and not notes.hidden:
-            return [own] if own is not None else []
-        common = self._registry.common_labels
-        if definition.type in {"info", "stateset"}:
-            return [self._combining.combined_samples(definition, own, common, same, notes)]
-        frozen = own.frozen if isinstance(own, CellFamily) else None
-        entries = self._own_entries(definition, frozen) if definition.type == "gauge" and shown is not None else {}
-        definition, rows = self._combining.combined(definition, content, frozen, entries, same, self._mirrors, notes)
-        return [CellFamily(definition, rows, common, own.with_created if isinstance(own, CellFamily) else False)]
-
-    def _own_entries(self, definition: Definition, frozen: Any) -> dict[tuple[str, ...], Any]:
-        from measurand.metrics.removals import remaining  # noqa: PLC0415 - not needed by a process that is alone
-
-        called = {row for row, _ in frozen.payloads()}
-        entries = {}
-        for row, (key, numbers) in enumerate(frozen.rows()):
-            stamp, ways = self._sharing.marks(definition, key)
-            if row in called:
-                stamp, ways = clock.monotonic(), self._combining.WAS_SET
-            entries[key] = self._combining.Entry(numbers[0], stamp, ways, True, os.getpid())
-        for key in self._sharing.hidden_keys(definition):
-            rest = remaining("gauge", *self._sharing.own_cells(definition, key), self._sharing.removed)
-            if rest is None:
-                entries.pop(key, None)
-            elif key in entries:
-                entries[key] = entries[key]._replace(value=rest[0], stamp=rest[1], ways=int(rest[2]))
-        return entries
-
-    def _notes(self, definition: Definition) -> Notes:
-        own = partial(self._sharing.own_cells, definition)
-        return self._combining.Notes(self._sharing.removed, self._exemplars, self._sharing.hidden_keys(definition), own)
-
-
-def _face(content: dict[str, Any]) -> dict[str, Any]:
-    """What has to agree for two processes' metrics to be the same."""
-    return {name: value for name, value in content.items() if name not in {"documentation", "token"}}

@@ -6,7 +6,8 @@ a process shows is combined by ``metrics.combining``.
 
 Promises: recording is the same addition to memory, alone and in company. Over a fork nothing is lost or counted twice: the child starts
 from zero, the parent keeps its numbers. What goes wrong here (no place to meet, a full disk) is said once, and costs no more than what the
-other processes know: recording goes on in private memory.
+other processes know: recording goes on in private memory. Where it could not share at all it tries again at a fork, and when it is
+asked for its numbers, :data:`~measurand.metrics.standing.RETRY` seconds later.
 
 **Locking.** One lock guards the lane. Whoever makes a series while it is held does not wait: the series stays in private memory until the
 holder, before it is done, or the next scrape moves it. So a signal handler, a finaliser or another thread may make series at any moment.
@@ -20,15 +21,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from measurand import core
 from measurand.core.family import Family
-from measurand.core.lanes import Damaged, Metric, Reader
 from measurand.metrics.leading import Leading
 from measurand.metrics.noting import Chosen, How, Noting
-from measurand.metrics.places import Key, Places, Shown, Token, start_alone, token_of
+from measurand.metrics.places import Key, Places, Shown, Token, start_alone
+from measurand.metrics.standing import Other, Standing
 
 if TYPE_CHECKING:
     from measurand.metrics.instrument import MetricBase
@@ -45,23 +46,7 @@ PATIENCE = 5.0
 """Seconds to wait for another thread that has the lane; longer means that it is gone or hangs, and one does without."""
 
 
-class Other(NamedTuple):
-    """What a lane shows of one metric besides what this process' own instruments show.
-
-    Attributes:
-        metric: Its series and where their numbers are.
-        values: The cells.
-        alive: Whether the writer lives.
-        writer: The writer's process id.
-    """
-
-    metric: Metric
-    values: Any
-    alive: bool
-    writer: int
-
-
-class Sharing(Leading, Noting):
+class Sharing(Leading, Noting, Standing):
     """See the module. ``measurand.metrics.shared`` has the one that is used; tests make their own.
 
     Args:
@@ -73,14 +58,13 @@ class Sharing(Leading, Noting):
     def __init__(self, name: str, directory: Path | None, registries: WeakSet[CollectorRegistry]) -> None:
         self.name = name
         self.directory = directory
-        self.reason = ""
-        """Why others do not see what this process records, or an empty string."""
         self._registries = registries
         self._begin()
 
     def _begin(self) -> None:
         self._begin_tasks()
         self._begin_notes()
+        self._begin_standing()
         self._user = os.geteuid()
         self._lock = threading.RLock()
         self._inside: set[int] = set()  # the threads that have the lane or wait for it
@@ -89,8 +73,6 @@ class Sharing(Leading, Noting):
         self._places: Places | None = None
         self._pending: list[tuple[Shown, Any]] = []
         self._swept: list[tuple[MetricBase, Chosen | None, How]] = []  # metrics of which series were removed
-        self._readers: dict[int, Reader] = {}
-        self._quarantined: set[int] = set()
 
     # -- the lock ----------------------------------------------------------------------------------------------------------
 
@@ -150,43 +132,39 @@ class Sharing(Leading, Noting):
                     self._places.show(registry, metric)
 
     def join(self) -> bool:
-        """Let the others see this process' numbers; true if they do. Does nothing if they do already."""
-        if self._places is None and not self.reason:
+        """Let the others see this process' numbers; true if they do. Does nothing if they do already, or if it failed a moment ago."""
+        if self._places is None and self._may_try():
             with self._exclusive() as has:
                 if has and self._places is None:
                     self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
         return self._places is not None
 
-    def _attempt(self, step: Any) -> bool:
-        try:
-            step()
-        except Exception as reason:  # noqa: BLE001 - the host goes on, whatever it is
-            self._places = None
-            self.reason = f"{type(reason).__name__}: {reason}"
-            log.warning(
-                "this process cannot share its metrics with the other processes of its service (%s): each shows its own only. Said once.",
-                reason,
-            )
-            return False
-        return True
-
     def _enter(self, family: Family, how: str) -> None:
+        try:
+            places = Places(family, self._settle_soon, self._say_damaged)
+        except BaseException:
+            with suppress(OSError):
+                family.leave()
+            raise
         self._family = family
         self._user = os.geteuid()
         self._bring_tasks(family)
-        self._places = places = Places(family, self._settle_soon, self._say_damaged)
+        self._places = places
         for registry in self._all_registries():
             for collector in registry.collectors():
                 if hasattr(collector, "shared_as"):
                     places.show(registry, collector, how)
         self._meet_notes(places, how)
 
-    def _follow_user(self) -> None:
-        """Meet anew where the process has become another user, who cannot read what is in the first one's directory. The lock is held."""
-        if self._places is not None and os.geteuid() != self._user:
-            for reader in self._readers.values():
-                reader.close()
-            self._readers = {}
+    def _follow(self) -> None:
+        """Meet anew where others cannot find this process any more. The lock is held.
+
+        It has become another user, who cannot read what is in the first one's directory, or somebody has removed that.
+        """
+        family = self._family
+        if self._places is not None and family is not None and (os.geteuid() != self._user or not family.is_there):
+            self._forget_readers()
+            self._end_notes()
             self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
 
     def _all_registries(self) -> list[CollectorRegistry]:
@@ -204,8 +182,10 @@ class Sharing(Leading, Noting):
             return
         with self._exclusive(0) as has:
             if has and self._places is not None:
-                self._follow_user()
-                self._places.settle(shown, series)
+                if os.geteuid() != self._user:
+                    self._follow()
+                if self._places is not None:
+                    self._places.settle(shown, series)
         if not has:
             self._pending.append((shown, series))
             with self._exclusive(0):  # whoever had it may have looked just before
@@ -237,7 +217,8 @@ class Sharing(Leading, Noting):
                 yield
                 self._swept.append((metric, chosen, how))
                 return
-            with places.exchange(), self._removing_from_all(shown, chosen, how):
+            with places.exchange() as begin, self._removing_from_all(shown, chosen, how):
+                begin()
                 try:
                     yield
                 finally:
@@ -257,6 +238,9 @@ class Sharing(Leading, Noting):
 
         Calls the callbacks in this thread, one after the other; what one raises leaves its last value.
         """
+        with self._exclusive() as has:
+            if has:
+                self._look_after_lane()
         for shown in list(self._places.shown.values()) if self._places is not None else ():
             metric: Any = shown.metric()
             if metric is None or shown.content["type"] != "gauge":
@@ -272,6 +256,7 @@ class Sharing(Leading, Noting):
 
     def before_fork(self) -> None:
         """Join the family, and let no other thread have the lane during the fork."""
+        self._again = 0.0
         self.join()
         me, has = threading.get_ident(), False
         if me not in self._inside:
@@ -283,7 +268,8 @@ class Sharing(Leading, Noting):
     def after_fork_in_parent(self) -> None:
         """Let the lane go."""
         me = threading.get_ident()
-        if self._forking[me].pop():
+        forks = self._forking.get(me)
+        if forks and forks.pop():
             self._inside.discard(me)
             self._lock.release()
             with self._exclusive(0):
@@ -292,17 +278,17 @@ class Sharing(Leading, Noting):
     def after_fork_in_child(self) -> None:
         """Start from zero, in a lane of one's own; in private memory if there is none to be had."""
         family, places = self._family, self._places
+        unseen: list[tuple[Any, Key]] = []
         if places is not None:
             places.is_given_up = True
-        for reader in self._readers.values():
-            with suppress(OSError):
-                reader.close()
-        unseen = self._unseen(places) if places is not None else []
+            unseen = self._unseen(places)
         self._end_notes()
         self._begin()
-        if places is not None and family is not None and not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
-            for shown in places.shown.values():
-                start_alone(shown)
+        if places is None or family is None or not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
+            for registry in self._all_registries():  # what the parent has counted remains the parent's
+                for collector in registry.collectors():
+                    if hasattr(collector, "shared_as"):
+                        start_alone(collector)
         self._hide_unseen(unseen)
 
     # -- leaving -----------------------------------------------------------------------------------------------------------
@@ -313,9 +299,7 @@ class Sharing(Leading, Noting):
             family, self._family = self._family, None
             self._has_left = family is not None
             if has and family is not None:
-                for reader in self._readers.values():
-                    reader.close()
-                self._readers = {}
+                self._forget_readers()
                 self._end_notes()
                 self._places = None
                 self.reason = "this process has left its family"
@@ -330,9 +314,8 @@ class Sharing(Leading, Noting):
         with self._exclusive() as has:
             found: dict[Token, list[Other]] = {}
             if has and self._family is not None and self._places is not None:
-                self._follow_user()
-                self._settle_pending()
-                self._places.settle_missed()
+                self._look_after_lane()
+            if has and self._family is not None and self._places is not None:
                 try:
                     self._refresh_removals()
                     for _ in range(CALM):
@@ -340,11 +323,20 @@ class Sharing(Leading, Noting):
                         self._everything(found)
                         if not self._refresh_removals():
                             break
+                    self._note_readable(None)
                 except OSError as reason:
-                    if not self.reason:
-                        self.reason = f"{type(reason).__name__}: {reason}"
-                        log.warning("what the other processes of this service have recorded cannot be read (%s). Said once.", reason)
+                    found.clear()
+                    self._note_readable(reason)
             yield found
+
+    def _look_after_lane(self) -> None:
+        """See that others find all that this process has; the lock is held."""
+        self._follow()
+        if self._places is not None:
+            self._settle_pending()
+        if self._places is not None:
+            self._places.mend()
+            self._places.settle_missed()
 
     def shown_as(self, definition: Any) -> Shown | None:
         """What the lane has of one of this process' metrics."""
@@ -363,31 +355,3 @@ class Sharing(Leading, Noting):
                     found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
             self._read_lanes(self._family, found)
 
-    def _read_lanes(self, family: Family, found: dict[Token, list[Other]]) -> None:
-        members = [member for member in family.members() if member.number != family.lane]
-        for number in set(self._readers).difference(member.number for member in members):
-            self._readers.pop(number).close()
-        for number, path, alive in members:
-            reader = self._readers.setdefault(number, Reader(path))
-            try:
-                reading = reader.read()
-            except FileNotFoundError:
-                continue  # its process has only just locked it
-            except (Damaged, OSError) as damage:
-                self._say_damaged(number, str(damage))
-                reader.close()
-                continue
-            if reading.damage is not None:
-                self._say_damaged(number, reading.damage)
-            for metric in reading.metrics:
-                found.setdefault(token_of(metric), []).append(Other(metric, reading.values, alive, reading.writer))
-
-    def _say_damaged(self, number: int, damage: str) -> None:
-        if number not in self._quarantined:
-            self._quarantined.add(number)
-            log.warning("what another process of this service has recorded is damaged (lane %d: %s) and left out in part", number, damage)
-
-    @property
-    def quarantined(self) -> int:
-        """How many damaged lanes this process has met."""
-        return len(self._quarantined)
