@@ -20,11 +20,13 @@ from types import FunctionType
 from typing import Any
 
 from benchmarks import exposition, hotpath, http, threads
-from benchmarks.adapters import Code
+from benchmarks.__main__ import one
+from benchmarks.adapters import Code, libraries
 from benchmarks.adapters.measurand import Library as Ours
 from benchmarks.adapters.prometheus_client import Library as Theirs
 from benchmarks.adapters.prometheus_fastapi_instrumentator import Library as OnFastAPI
 from benchmarks.adapters.prometheus_flask_exporter import Library as OnFlask
+from benchmarks.goals import SHARING
 from benchmarks.memory import resident
 from benchmarks.timing import UNROLLED, measure, runner
 
@@ -44,6 +46,9 @@ RATIOS = {  # at least so many times as fast as prometheus_client: (C core, pure
     "timed_coroutine": (1.5, 0.7),
 }
 SCRAPE = (12.0, 3.0)
+SEEN = 2.0  # an increment that other processes see, beside one in private memory
+COMPANY = (12.0, 1.5)  # the same beside prometheus_client in multiprocess mode
+WORKERS = 4.0  # a scrape after some workers have come and gone, beside theirs
 REQUESTS = (("fastapi", 10, OnFastAPI, 4.0), ("fastapi", 200, OnFastAPI, 6.0), ("flask", 10, OnFlask, 1.5))
 EMPTY_CALLS = 4.0
 BLOCKS, KEPT = 20, 1 << 20  # what the interpreter itself may do meanwhile
@@ -154,6 +159,22 @@ def requests() -> Iterator[Verdict]:
         yield text, ratio >= bound
 
 
+def several(column: int) -> Iterator[Verdict]:
+    """Other processes see what is recorded, at no price; workers that come and go leave nothing behind."""
+    name = ("measurand", "measurand_pure")[column]
+    rounds = [[one(key, libraries()[key], "company_inc", quick=True) or {} for key in (name, SHARING)] for _ in range(3)]
+    seen = median(ours["ns"] / ours["private"] for ours, _ in rounds)
+    yield f"inc that other processes see takes {seen:.2f} times one that they do not, at most {SEEN:g}", seen <= SEEN
+    ratio = median(theirs["ns"] / ours["ns"] for ours, theirs in rounds)
+    text = f"inc that other processes see is {ratio:.1f} times as fast as prometheus_client's, at least {COMPANY[column]:g}"
+    yield text, ratio >= COMPANY[column]
+    ours, theirs = (one(key, libraries()[key], "workers_256", quick=True) or {} for key in (name, SHARING))
+    grown = ours["bytes"] - ours["bytes_before"]
+    yield f"workers that have come and gone leave {grown:,.0f} bytes of storage behind", grown <= 0
+    ratio = theirs["steady"] / ours["steady"]
+    yield f"a scrape after them is {ratio:.1f} times as fast as prometheus_client's, at least {WORKERS:g}", ratio >= WORKERS
+
+
 def verdicts() -> Iterator[Verdict]:
     """Every check of the core that this process runs on."""
     if os.environ.get("MEASURAND_PURE") == "1":
@@ -161,6 +182,7 @@ def verdicts() -> Iterator[Verdict]:
         yield from exact(200_000)
         yield from ratios(1)
         yield from scrapes(1)
+        yield from several(1)
         return
     yield "measurand runs on its C core", on_c_core()
     yield from allocations()
@@ -170,6 +192,7 @@ def verdicts() -> Iterator[Verdict]:
     yield from ratios(0)
     yield from scrapes(0)
     yield from requests()
+    yield from several(0)
 
 
 def main() -> int:

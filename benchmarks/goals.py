@@ -10,6 +10,7 @@ from benchmarks.results import Results
 __all__ = ["GOALS", "Goal"]
 
 OURS, PURE, THEIRS, PEER = "measurand", "measurand_pure", "prometheus_client", "pytheus"
+SHARING = "prometheus_client_multiprocess"
 ON_FASTAPI, ON_STARLETTE, ON_FLASK = "prometheus_fastapi_instrumentator", "starlette_exporter", "prometheus_flask_exporter"
 
 
@@ -101,6 +102,26 @@ GOALS = (
     ),
     Goal("added to a request of FastAPI, 200 routes beside 10", _growth("fastapi_200", "fastapi_10"), 1.5, at_least=False),
     Goal("added to a request of Flask, 10 routes, beside prometheus_flask_exporter", _times("flask_10", theirs=ON_FLASK), 4),
+    Goal(
+        "`inc()` that other processes see, beside one in private memory",
+        lambda r: r.ratio("company_inc", OURS, OURS, "ns", "private"),
+        1.1,
+        at_least=False,
+    ),
+    Goal("`inc()` that other processes see, beside prometheus_client's", _times("company_inc", theirs=SHARING), 40),
+    Goal(
+        "scrape of 1k series after 256 workers have come and gone, beside that before",
+        lambda r: r.typical("workers_256", OURS, "growth"),
+        1.2,
+        at_least=False,
+    ),
+    Goal("that scrape beside prometheus_client's", _times("workers_256", "steady", theirs=SHARING), 100),
+    Goal(
+        "storage after those 256 workers, beside that of the four that live",
+        lambda r: r.ratio("workers_256", OURS, OURS, "bytes", "bytes_before"),
+        1.0,
+        at_least=False,
+    ),
     Goal(
         "100k series scraped without a pause: p99 lateness of another thread",
         _milliseconds("stall_thread", "p99"),

@@ -12,14 +12,14 @@ measure, how, and where they say little.
 
 ## How to read this page
 
-**What is measured.** The cost of recording a number, of measuring a request, of rendering the registry, and of having the library in
-the process at all.
+**What is measured.** The cost of recording a number, of measuring a request, of rendering the registry, of all this where several
+processes are one service, and of having the library in the process at all.
 Every library does the same work through its own documented interface, with the same labels, buckets and values; `_created` series
 are off everywhere, and limits on the number of series are lifted.
 
 **What is not.** Whether any of it matters to you. A service that counts a thousand events a second through prometheus_client's
 `labels().inc()` spends about a thousandth of a core on it; what you notice first is more likely a scrape of many series. Nothing is
-said here about several processes, push exporters or features, and a library that does more per call may be worth its price:
+said here about push exporters or features, and a library that does more per call may be worth its price:
 OpenTelemetry's SDK carries views, exemplars and exchangeable aggregations through every call.
 
 **How.** Each figure comes from a fresh process per library, benchmark and round, and rounds go round the libraries (A B C …,
@@ -68,6 +68,19 @@ NOTES: dict[str, tuple[str, ...]] = {
         "counts requests and failures, times them and tracks those in progress; prometheus-fastapi-instrumentator times twice and "
         "takes sizes; starlette_exporter labels with method, path, status and application; prometheus_flask_exporter counts and times.",
         "measurand's figure is so small beside a request that noise of the request shows in it: look at the spread.",
+    ),
+    "processes": (
+        "Processes are made by `os.fork()`, as a pre-forking server makes its workers, and inherit the metrics. measurand is not set up "
+        "for this in any way; prometheus_client is in the multiprocess mode that its documentation describes (without it, it shows one "
+        "process only), with its directory in memory, too.",
+        "The rows of the hot path: in the same process, by turns, the statement on a metric whose numbers another living process can read, "
+        "and on one that was never registered and stays in private memory.",
+        "Workers come and go one at a time, four processes with 1,000 counters each at any moment; each worker records on every counter, "
+        "and is killed. The totals of all that have ever lived are in each scrape (this is checked). Storage is what the files take of "
+        "their device.",
+        "A fork is timed from before it, with 1,000 counters of which some other process sees the numbers already, until the child has "
+        "added one to a counter that it has inherited; the child's first increment is where prometheus_client notices that it is another "
+        "process.",
     ),
     "stall": (
         "A tick's lateness is the time from when it should have run to when it ran; each tick that falls into a stall counts. A "

@@ -111,6 +111,13 @@ def _added(benchmark: str, what: str) -> tuple[Row, ...]:
     )
 
 
+def _shared(benchmark: str, what: str) -> tuple[Row, ...]:
+    return (
+        Row(what, benchmark),
+        Row(f"{what}: the same on a metric that is not shared", benchmark, "private", ratio=False),
+    )
+
+
 TABLES = (
     Table(
         "One recording, one thread",
@@ -162,6 +169,25 @@ TABLES = (
             *_added("fastapi_200", "FastAPI, 200 routes"),
             *_added("flask_10", "Flask, 10 routes"),
             *_added("flask_200", "Flask, 200 routes"),
+        ),
+    ),
+    Table(
+        "Several processes",
+        "processes",
+        (
+            *_shared("company_inc", "`child.inc()`, seen by another process"),
+            *_shared("company_labels", "`labels(3 positional).inc()`"),
+            *_shared("company_observe", "`histogram.observe(0.3)`, 14 buckets"),
+            *_shared("company_set", "`gauge.set(42.5)`"),
+            Row("scrape of 4 processes with 1,000 counters", "scrape_4", "steady", seconds),
+            Row("the same, measured beside the rows below", "workers_256", "before", seconds),
+            Row("after 256 workers have come and gone", "workers_256", "steady", seconds),
+            Row("that is so many times as long", "workers_256", "growth", digits, ratio=False),
+            Row("storage of 4 processes, bytes", "workers_256", "bytes_before", plain),
+            Row("storage after those 256 workers, bytes", "workers_256", "bytes", plain),
+            Row("a fork with 1,000 counters, to the child's first increment", "fork", "seconds", seconds),
+            Row("until the parent goes on", "fork", "parent", seconds),
+            Row("a fork without metrics, to the child's first statement", "fork", "bare", seconds, ratio=False),
         ),
     ),
     Table(

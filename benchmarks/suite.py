@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import exposition, hotpath, http, imports, memory, stall, threads
+from benchmarks import exposition, hotpath, http, imports, memory, processes, stall, threads
 from benchmarks.adapters import Adapter
 
 __all__ = ["SUITE", "Benchmark", "measured"]
@@ -65,6 +65,15 @@ def _http(framework: str, routes: int) -> Benchmark:
     return Benchmark("http", _on_instance(http.run), settings, {"turns": 60}, rounds=9)
 
 
+def _company(name: str) -> Benchmark:
+    settings = {"benchmark": name, "seconds": 0.05, "repeats": 7}
+    return Benchmark("processes", _on_instance(processes.company), settings, {"seconds": 0.01, "repeats": 3}, rounds=9)
+
+
+def _several(run: Callable[..., Figures | None], rounds: int, quick: Mapping[str, Any], **settings: Any) -> Benchmark:
+    return Benchmark("processes", _on_instance(run), {"series": 1_000, **settings}, quick, rounds)
+
+
 def _stall(ticker: str) -> Benchmark:
     settings = {"ticker": ticker, "series": 100_000, "seconds": 3.0}
     return Benchmark("stall", _on_instance(stall.run), settings, {"series": 10_000, "seconds": 0.5}, rounds=5)
@@ -104,6 +113,13 @@ SUITE: dict[str, Benchmark] = {
     "fastapi_200": _http("fastapi", 200),
     "flask_10": _http("flask", 10),
     "flask_200": _http("flask", 200),
+    "company_inc": _company("inc"),
+    "company_labels": _company("labels_positional"),
+    "company_observe": _company("observe"),
+    "company_set": _company("set"),
+    "scrape_4": _several(processes.scrape, 9, {"repeats": 3}, repeats=11),
+    "workers_256": _several(processes.come_and_go, 3, {"generations": 13, "repeats": 3}, generations=253, repeats=11),
+    "fork": _several(processes.fork, 9, {"repeats": 5}, repeats=21),
     "stall_thread": _stall("thread"),
     "stall_loop": _stall("loop"),
     "memory": _memory(held=False),

@@ -10,6 +10,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 __all__ = ["BUCKETS", "LABEL_NAMES", "RECORDING", "Adapter", "Code", "libraries"]
@@ -126,6 +127,19 @@ class Adapter:
     def flask(self, app: Any) -> Any | None:
         """Measure the requests of a Flask application; returns what is to be served."""
         return None
+
+    # -- several processes
+
+    def unshared(self) -> Adapter | None:
+        """This library once more, with metrics that no other process sees, if it has such in the same process."""
+        return None
+
+    def worker_ended(self, pid: int) -> None:
+        """What a server is to call when one of its workers has ended."""
+
+    def shared_files(self) -> list[Path]:
+        """The files through which this process and others show their numbers to each other."""
+        return []
 
     # -- the rest
 

@@ -26,6 +26,9 @@ class PrometheusStyle(Adapter):
     def _histogram(self, labelnames: tuple[str, ...] = ()) -> Any:
         return self.library.Histogram("seconds", "Seconds", labelnames, buckets=BUCKETS, registry=self.registry, **self.unlimited)
 
+    def _gauge(self) -> Any:
+        return self.library.Gauge("level", "Level", registry=self.registry)
+
     def inc(self) -> Code:
         return Code("child.inc()", {"child": self._counter().labels("GET", "/api/orders", "200")})
 
@@ -45,7 +48,7 @@ class PrometheusStyle(Adapter):
         return Code("histogram.observe(0.3)", {"histogram": self._histogram()})
 
     def set(self) -> Code:
-        return Code("gauge.set(42.5)", {"gauge": self.library.Gauge("level", "Level", registry=self.registry)})
+        return Code("gauge.set(42.5)", {"gauge": self._gauge()})
 
     def time_block(self) -> Code:
         return Code("with histogram.time(): pass", {"histogram": self._histogram()})

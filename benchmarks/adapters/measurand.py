@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.adapters import RECORDING, Code
@@ -13,11 +14,21 @@ class Library(PrometheusStyle):
     title = "measurand"
     distribution = "measurand"
     order = 0
-    groups = (*RECORDING, "http")
+    groups = (*RECORDING, "http", "processes")
     module = "measurand"
     import_statement = "import measurand"
     first_counter = "from measurand import Counter; Counter('requests_total', 'Requests')"
     unlimited: ClassVar = {"max_series": None}
+
+    def unshared(self) -> Library:
+        twin = type(self)()
+        twin.registry = None
+        return twin
+
+    def shared_files(self) -> list[Path]:
+        with open("/proc/self/maps") as maps:
+            places = {Path(line.split()[-1]).parent for line in maps if "/lane-" in line}
+        return [file for place in places for file in place.iterdir()]
 
     def fastapi(self, app: Any) -> Any:
         from measurand.integrations.fastapi import install  # noqa: PLC0415 - imported when it is measured

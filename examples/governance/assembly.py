@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from importlib import import_module
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -31,9 +32,13 @@ def assemble(settings: Settings, runtime: Runtime, stack: ExitStack) -> FastAPI:
         runtime: Gets the checks, the polled functions and the hooks of the service.
         stack: Closes what is opened, after the server and the runtime have ended.
     """
-    service = import_module(f".services.{settings.service.replace('-', '_')}", __package__)
-    app: FastAPI = service.assemble(settings, runtime, stack)
+    app: FastAPI = load(settings.service).assemble(settings, runtime, stack)
     return app
+
+
+def load(service: str) -> Any:
+    """The module of a service."""
+    return import_module(f".services.{service.replace('-', '_')}", __package__)
 
 
 def open_store(settings: Settings, runtime: Runtime, stack: ExitStack) -> EventStore:

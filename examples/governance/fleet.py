@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +73,7 @@ class Fleet:
     def start(self, name: str) -> None:
         """Start a service that does not run, or no longer."""
         self._forget(name)
-        listener = self._sockets.pop(name, None) or _listen(self._ports[name])
+        listener = self._sockets.pop(name, None) or _listen_again(self._ports[name])
         watched = [f"--watch={each}={url}" for each, url in self.urls.items() if each != name] if name == "watchdog" else []
         command = [
             sys.executable,
@@ -95,8 +97,16 @@ class Fleet:
             )
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a service."""
-        self._children[name].send_signal(number)
+        """Send a signal to a service; one that kills is sent to each of its processes."""
+        if number == signal.SIGKILL:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._children[name].pid, number)
+        else:
+            self._children[name].send_signal(number)
+
+    def pid(self, name: str) -> int:
+        """The process of a service, or the one that started its workers."""
+        return self._children[name].pid
 
     def ended(self, name: str, timeout: float = 30) -> int:
         """Wait for the end of a service; its exit status."""
@@ -111,7 +121,7 @@ class Fleet:
             try:
                 self._children[name].wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                self._children[name].kill()
+                self.send(name, signal.SIGKILL)
             self._forget(name)
 
     def _forget(self, name: str) -> None:
@@ -150,3 +160,15 @@ def get_status(url: str, timeout: float = 2) -> int:
 
 def _listen(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
+
+
+def _listen_again(port: int) -> socket.socket:
+    """On a port that processes which have been killed had a moment ago."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            return _listen(port)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.02)

@@ -83,6 +83,20 @@ def writing(*, output: TextIO | None = None, level: int = logging.INFO, longest:
             thread.join(SECONDS_TO_FLUSH / 2)
 
 
+@contextmanager
+def writing_here(logger: logging.Logger, *, output: TextIO | None = None, **fields: str) -> Iterator[None]:
+    """One logger writes such lines in the thread that logs, while the block lasts: for a process that has no threads."""
+    stream = logging.StreamHandler(output or sys.stderr)
+    stream.setFormatter(JsonLines(fields))
+    logger.addHandler(stream)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(stream)
+        logger.propagate = True
+
+
 def _write(waiting: queue.Queue[logging.LogRecord | None], stream: logging.Handler) -> None:
     while (record := waiting.get()) is not None:
         stream.handle(record)

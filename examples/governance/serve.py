@@ -1,7 +1,7 @@
 """Serves one service: the one place that reads settings, opens what is needed, and starts anything.
 
 Promises: nothing starts at import; SIGTERM ends the process in order: not ready at once, requests and acts under way finished, then out;
-a second signal hurries.
+a second signal hurries. Where several workers serve, this holds for each of them, and nothing here is different for it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import measurand
 
-from . import logs, settings
-from .assembly import assemble
+from . import logs, settings, workers
+from .assembly import assemble, load
 from .domains import GOVERNANCE, GOVERNANCE_PATH
 from .settings import Settings
 
@@ -32,14 +32,29 @@ LOG = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     chosen = settings.read(arguments)
+    try:
+        listener = _listen(chosen)
+    except OSError as reason:
+        print(f"cannot serve {chosen.service}: {reason}", file=sys.stderr)
+        return 1
+    with listener:
+        if chosen.workers == 1:
+            if chosen.until_stdin_ends:
+                threading.Thread(target=_wait_for_the_end_of_stdin, daemon=True).start()
+            return work(chosen, listener)
+        load(chosen.service)  # once, before there are workers
+        until = sys.stdin.fileno() if chosen.until_stdin_ends else None
+        said = {"service": chosen.service, "environment": chosen.environment}
+        return workers.run(chosen.workers, lambda: work(chosen, listener), until=until, **said)
+
+
+def work(chosen: Settings, listener: socket.socket) -> int:
+    """Serve in this process until told to leave. Returns the exit status."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # before the server has its own, and after: it raises again what it caught
-    if chosen.until_stdin_ends:
-        threading.Thread(target=_wait_for_the_end_of_stdin, daemon=True).start()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it says each request
-    with logs.writing(service=chosen.service, environment=chosen.environment), contextlib.ExitStack() as stack:
+    with logs.writing(service=chosen.service, environment=chosen.environment):
         try:
-            listener = stack.enter_context(_listen(chosen))
             serve(chosen, listener)
         except (OSError, ValueError, ImportError, SQLAlchemyError) as reason:
             print(f"cannot serve {chosen.service}: {reason}", file=sys.stderr)

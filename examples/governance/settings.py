@@ -13,6 +13,9 @@ from .constitution import Constitution
 SERVICES = ("event-writer", "observer", "api", "watchdog")
 """In the order in which they are best started; any order works."""
 
+WORKERS = {"api": 4}
+"""Processes that serve by default. The others do what only one shall do, and are one process: append to the log, judge it, watch."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -24,6 +27,7 @@ class Settings:
     port: int
     listener: int | None
     until_stdin_ends: bool
+    workers: int
     database_url: str
     redis_url: str | None
     event_writer: str
@@ -46,6 +50,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
     add("--listener", type=int, metavar="FD", help="a listening socket that the parent process left open, instead")
     add("--until-stdin-ends", action="store_true", help="stop when standard input does: with the process that holds its other end")
+    add("--workers", type=int, help=f"processes that serve; more than one for the api only (default: {WORKERS['api']} there)")
     add(
         "--environment",
         default=os.environ.get("ENVIRONMENT", "development"),
@@ -89,6 +94,9 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
     watched = dict(pair.split("=", 1) for pair in chosen.watch if "=" in pair)
     if len(watched) != len(chosen.watch):
         parser.error("--watch takes NAME=URL, each name once, such as --watch observer=http://127.0.0.1:8002")
+    workers = WORKERS.get(chosen.service, 1) if chosen.workers is None else chosen.workers
+    if workers < 1 or (workers > 1 and chosen.service not in WORKERS):
+        parser.error(f"--workers: {chosen.service} is served by {'one process or more' if chosen.service in WORKERS else 'one process'}")
     return Settings(
         service=chosen.service,
         environment=chosen.environment,
@@ -96,6 +104,7 @@ def read(arguments: Sequence[str] | None = None) -> Settings:
         port=chosen.port,
         listener=chosen.listener,
         until_stdin_ends=chosen.until_stdin_ends,
+        workers=workers,
         database_url=chosen.database_url,
         redis_url=chosen.redis_url,
         event_writer=chosen.event_writer.rstrip("/"),

@@ -124,7 +124,7 @@ def test_this_process_is_described_plausibly() -> None:
         pass
     with open(os.devnull), open(os.devnull):
         after = values(ProcessCollector(registry=None))
-    assert list(after) == [f"process_{name}" for name in NAMES]
+    assert list(after) == [f"process_{name}" for name in [*NAMES, "threads"]]
     assert after["process_cpu_seconds_total"] > before["process_cpu_seconds_total"]
     assert after["process_cpu_seconds_total"] == pytest.approx(time.process_time(), abs=1)
     assert after["process_open_fds"] == before["process_open_fds"] + 2

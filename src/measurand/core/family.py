@@ -184,6 +184,16 @@ class Family:
         numbers = self._numbers()
         return [Member(number, self.path(number), number == self.lane or self._is_locked(FIRST_LANE + number)) for number in numbers]
 
+    def writers(self) -> list[int]:
+        """The process ids of the other lanes' living writers, those that this process can know: not those of another pid namespace."""
+        found = []
+        for number in self._numbers():
+            with suppress(OSError):
+                holder = _holder(self._locks, FIRST_LANE + number) if number != self.lane else None
+                if holder is not None and holder > 0:
+                    found.append(holder)
+        return found
+
     def lead(self, task: str = "") -> bool:
         """Become the leader, or remain it; false while another process leads. The leader leads until it ends, or follows.
 

@@ -6,13 +6,15 @@ A part of ``sharing``, which has the lock; see ``removals`` and ``exemplars`` fo
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from measurand import core
+from measurand import clock, core
 from measurand.core import Exemplar, support
 from measurand.core.lane_format import Damaged
 from measurand.metrics import exemplars
@@ -87,8 +89,8 @@ class Noting:
             self._say_once("what processes of this service have removed may be shown again", damage)
             return True
 
-    def _everything(self, found: dict[Token, list[Other]]) -> None:
-        """All that other processes have, and what earlier ones left in this process' lane."""
+    def _everything(self, found: dict[Token, list[Other]], only: Token | None = None) -> None:
+        """All that other processes have, and what earlier ones left in this process' lane; or only what is of one metric."""
         raise NotImplementedError
 
     @contextmanager
@@ -98,12 +100,18 @@ class Noting:
         if chosen is None or family is None or places is None:
             yield
             return
+        found: dict[Token, list[Other]] = {}
+        with suppress(OSError):
+            self._everything(found, shown.token)
+        if how != "reset" and not found:
+            yield
+            return
         self._refresh_removals()
         removals = self._removals or Removals(family.directory)
         with removals.exclusive(family):
-            found: dict[Token, list[Other]] = {}
+            found.clear()
             with suppress(OSError):
-                self._everything(found)
+                self._everything(found, shown.token)
             lanes = [(metric, values) for metric, values, *_ in found.get(shown.token, ())]
             yield  # what it raises leaves all as it is
             is_chosen = chosen()
@@ -117,11 +125,18 @@ class Noting:
                 for key, at in shown.places.items():
                     if is_chosen(key):
                         places.lane.renew(at)
-            every = [(metric, values) for of in found.values() for metric, values, *_ in of]
             try:
-                removals.add(gone, lambda: states_of([*every, *((one, places.lane.values) for one in places.lane.contents.metrics)]))
+                removals.add(gone, self._states)
             except OSError as reason:
                 self._say_once("what other processes recorded in a removed series is still shown", reason)
+
+    def _states(self) -> Iterator[float]:
+        """Those of all series that there are."""
+        found: dict[Token, list[Other]] = {}
+        self._everything(found)
+        yield from states_of((metric, values) for of in found.values() for metric, values, *_ in of)
+        if self._places is not None:
+            yield from states_of((metric, self._places.lane.values) for metric in self._places.lane.contents.metrics)
 
     def own_cells(self, definition: Any, key: Key) -> tuple[float, list[float]]:
         """A series of this process as others see it: its state and its cells, a gauge's with their marks."""
@@ -168,6 +183,33 @@ class Noting:
             if values[at - 1] > 0 and (definition.type == "stateset" or not any(values[at : at + int(shown.content["width"])])):
                 values[at - 1] = -values[at - 1]
                 self._has_unseen = True
+
+    # -- processes ---------------------------------------------------------------------------------------------------------
+
+    def pids(self) -> list[int]:
+        """The processes that live, this one first, as far as this one can know their ids."""
+        found: list[int] = []
+        if self._family is not None:
+            with suppress(OSError):
+                found = self._family.writers()
+        return [os.getpid(), *found]
+
+    @contextmanager
+    def noting(self, task: str, patience: float) -> Iterator[bool]:
+        """Be the only process in a task while the block runs; yields false if others did not let this one within so many seconds."""
+        family = self._family
+        if family is None:
+            yield False
+            return
+        deadline = clock.system_monotonic() + patience
+        while not (has := family.lead(task)) and clock.system_monotonic() < deadline:
+            threading.Event().wait(0.001)
+        try:
+            yield has
+        finally:
+            if has:
+                with suppress(OSError):
+                    family.follow(task)
 
     # -- exemplars ---------------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,9 @@ class CollectorRegistry(RegistryPrivates):
             if self._support_nameless and not names:
                 self._nameless.append(collector)
         shared.enrol(self, collector)
+        begin = getattr(collector, "registered", None) if getattr(collector, "is_optional", False) else None
+        if begin is not None:
+            begin()
 
     def _admit(self, collector: Any, names: list[str]) -> None:
         """Raise if the collector must not be registered here."""

@@ -10,7 +10,7 @@ import atexit
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -43,7 +43,10 @@ __all__ = [
     "leave",
     "meeting_place",
     "note",
+    "noting",
+    "pids",
     "publish",
+    "publishing",
     "removing",
     "removing_here",
     "rows_everywhere",
@@ -58,6 +61,7 @@ _directory: list[Path] = []  # where it meets, if not in the usual place
 _registries: WeakSet[CollectorRegistry] = WeakSet()
 _sites: dict[str, Iterator[int]] = {}  # how many registries a line has made
 _sites_of_others: set[str] = set()  # the lines that had made some before the fork that made this process
+_publishing: list[Callable[[], None]] = []
 _mirrors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by registry
 
 Report = Callable[[str, str], None]
@@ -251,11 +255,34 @@ def meeting_place() -> Path | None:
     return None if sharing is None else sharing.meeting_place
 
 
+def pids() -> list[int]:
+    """The process ids of the service's living processes, this one's first, as far as they can be known here."""
+    sharing = company()
+    return [os.getpid()] if sharing is None else sharing.pids()
+
+
+def noting(task: str, patience: float) -> AbstractContextManager[bool]:
+    """A context in which no other process is in the same task.
+
+    Yields false if others were in it for so many seconds, or there are none.
+    """
+    sharing = current()
+    return nullcontext(False) if sharing is None else sharing.noting(task, patience)
+
+
 def publish() -> None:
     """Let the other processes see what this one's gauge callbacks say now. For a background thread, every few seconds."""
     sharing = current()
     if sharing is not None:
+        for function in list(_publishing):
+            with suppress(Exception):
+                function()
         sharing.publish()
+
+
+def publishing(function: Callable[[], None]) -> None:
+    """Have :func:`publish` call a function as well, for numbers that are not kept as they come up."""
+    _publishing.append(function)
 
 
 def leave() -> None:

@@ -348,10 +348,10 @@ class Sharing(Leading, Noting, Standing):
         at = shown.places.get(key) if shown is not None else None
         return (0.0, 0) if at is None or self._places is None else (self._places.lane.values[at + 1], int(self._places.lane.values[at + 2]))
 
-    def _everything(self, found: dict[Token, list[Other]]) -> None:
+    def _everything(self, found: dict[Token, list[Other]], only: Token | None = None) -> None:
         if self._family is not None and self._places is not None:
             for token, metric in self._places.unclaimed.items():
-                if metric.series:
+                if metric.series and only in {None, token}:
                     found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
             self._read_lanes(self._family, found)
 
