@@ -152,6 +152,7 @@ def test_removed_replaced_and_unregistered_series_go_for_all(program) -> None:  
         pid = os.fork()
         C, G, U = Counter("a", "d", ["k"]), Gauge("b", "d", ["k"]), Counter("c", "d")
         if pid == 0:
+            os.close(turns[1])
             C.labels("x").inc(); C.labels("y").inc(); C.labels("z").inc(2); G.replace({"old": 1, "both": 1}); U.inc()
             os.write(steps[1], b"x"); os.read(turns[0], 1)
             C.remove("x"); C.remove_by_labels({"k": "y"}); G.replace({"new": 2, "both": 2}); REGISTRY.unregister(U)
@@ -355,19 +356,21 @@ def test_workers_that_become_another_user_meet_again() -> None:
 
 def test_series_made_in_threads_and_signal_handlers_are_all_seen_by_others_while_the_lane_grows(program) -> None:  # type: ignore[no-untyped-def]
     program("""
-        import signal
+        import itertools, signal
         sys.setswitchinterval(1e-4)
         C, G, made = Counter("a", "d", ["k"], max_series=None), Gauge("b", "d", ["k"]), []
+        numbers = itertools.count()
         ready, go, said = os.pipe(), os.pipe(), os.pipe()
         reader = os.fork()
         if reader == 0:
+            os.close(go[1])
             for round in range(2):
                 os.read(go[0], 1)
                 total = sum(float(line.split()[-1]) for line in shown("a_total"))
                 os.write(said[1], f"{total:.0f} {len(shown('a_total'))}\\n".encode())
             os._exit(0)
         def handle(*_):
-            number = len(made); made.append(1)
+            number = next(numbers); made.append(1)  # a handler may interrupt another
             C.labels(f"signal {number}").inc()
             C.labels("signals").inc()
             if number % 5 == 0: G.replace({number: 1})

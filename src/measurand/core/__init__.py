@@ -54,6 +54,7 @@ __all__ = [
     "format_number",
     "freeze",
     "implementation",
+    "is_at",
     "key",
     "move",
     "now",
@@ -63,6 +64,7 @@ __all__ = [
     "set_exemplars",
     "set_payload",
     "spec",
+    "stands",
     "watch",
     "write",
 ]

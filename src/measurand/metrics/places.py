@@ -1,8 +1,12 @@
 """Where one process' series have their numbers: their places in its lane.
 
-Promises: every series of a metric that is shown has one place, or stays in private memory, which is said once; what an earlier writer of
-the lane counted goes on counting; the lane is exchanged for a larger one without its readers seeing less. Not safe from several threads at
-once: ``sharing`` has the lock.
+Promises: every series of a metric that is shown has one place, or stays in private memory, which is said once; a series that was removed
+has none; what an earlier writer of the lane counted goes on counting; the lane is exchanged for a larger one without its readers seeing
+less. Not safe from several threads at once: ``sharing`` has the lock.
+
+A series stands in its metric's table before it is given a place, and is given one by whoever is told of it. So a step here, which a signal
+handler or another thread may interrupt anywhere by making a series, is about the series that have a place; it need not know of others.
+A process that forks in the middle of a step, from a signal handler, goes on with the step in the child too: there it moves nothing more.
 """
 
 from __future__ import annotations
@@ -10,9 +14,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Key", "Places", "Shown", "Token", "start_alone", "token_of"]
 
 log = logging.getLogger("measurand")
-
-MOST_RECENT = 1024
-"""How many of the newest series are remembered, because they may not stand in their metric's table yet."""
 
 Key = tuple[str, ...]
 Token = tuple[str, str]
@@ -58,7 +58,7 @@ class Places:
 
     Args:
         family: Gives the lane.
-        newcomer: Told of each new series of a metric that is shown, which has no place yet.
+        newcomer: Told of each series that is new in a metric that is shown, and has no place yet.
         say_damaged: Told of a damaged lane: its number, and what is wrong.
 
     Attributes:
@@ -66,6 +66,7 @@ class Places:
         shown: This process' metrics in it, by definition.
         unclaimed: What the lane's earlier writers left and nobody here has taken up.
         reason: Why a series is not shown, or an empty string.
+        is_given_up: Whether this is what a parent had, found in a forked child: nothing is moved there any more.
 
     Raises:
         OSError: There is no space for a lane.
@@ -78,8 +79,9 @@ class Places:
         self._unplaced: WeakKeyDictionary[Any, CollectorRegistry] = WeakKeyDictionary()  # metrics that there was no room for
         self._full_until = 0.0
         self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
+        self.is_given_up = False
         self._newcomer = newcomer
-        self._recent: deque[tuple[Shown, Any]] = deque(maxlen=MOST_RECENT)
+        self._exchanging = False
         self.lane = self._take_lane(family, say_damaged)
 
     def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None]) -> Lane:
@@ -152,21 +154,23 @@ class Places:
         return inherited if inherited is not None and inherited.content == shown.content else None
 
     def settle(self, shown: Shown, series: Any, how: str = "add") -> None:
-        """Move a series to its place; "add" what it has counted to what is there, or "leave" the latter."""
+        """Move a series to its place, unless it is gone; "add" what it has counted to what is there, or "leave" the latter."""
         try:
             key = core.key(series) or ()
             at = shown.places.get(key)
+            if not core.stands(series) or (at is not None and core.is_at(series, self.lane.values, at)):
+                return
+            if at is not None:  # the place of an earlier series with these labels, which is gone
+                self._vacate(shown, key)
             inherited = self._inherited(shown)
-            if at is None and inherited is not None:
-                at = inherited.series.pop(key, None)
-            if at is not None and shown.content["type"] == "gauge":
-                how = "leave"  # what was there is newer than a series that is new
-            elif at is None:
+            at = inherited.series.get(key) if inherited is not None else None
+            if at is None:
                 at = self._new_place(shown, key)
                 how = "keep" if how == "add" or shown.content["type"] == "stateset" else how
-            core.move(series, self.lane.values, at, how)  # type: ignore[arg-type]
+            self._move(series, self.lane, at, how)
             shown.places[key] = at
-            self._recent.append((shown, series))
+            if inherited is not None:
+                inherited.series.pop(key, None)
             if inherited is None or shown.content["type"] == "info":
                 self.note(shown, key, _said_of(shown, series))
         except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here
@@ -185,8 +189,15 @@ class Places:
         """How many series have no place, for want of room."""
         return self.lane.unshared
 
+    def _move(self, series: Any, lane: Lane, at: int, how: str) -> None:
+        if not self.is_given_up:  # nothing runs between this and the move
+            core.move(series, lane.values, at, how)  # type: ignore[arg-type]
+
     def settle_missed(self) -> None:
-        """Give places to what has none: there may have been no room, or a thread was halted between making a series and showing it."""
+        """Give places to what has none, which costs no more than counting the series.
+
+        There may have been no room, or whoever made a series was kept from telling, by an exception in a signal handler or a halt.
+        """
         if self.lane.unshared and clock.monotonic() < self._full_until:
             return
         self.lane.unshared = 0
@@ -264,32 +275,51 @@ class Places:
         for one in shown:
             one.number = self._numbers[one.token] if self._inherited(one) is not None else new.add_metric(one.content)
             places, one.places = one.places, {}
-            self._move_all(one, places, new)
-        for one, series in self._recent:  # some of them may not stand in their table yet
-            key = core.key(series) or ()
-            how = "leave" if key in one.places else "keep"
-            if one.number >= 0 and one.metric() is not None:
-                at = one.places[key] if key in one.places else new.add_series(one.number, key)
-                one.places[key] = at
-                core.move(series, new.values, at, how)  # type: ignore[arg-type]
+            self._move_all(one, places, old, new)
+        if self.is_given_up:
+            return
         self.lane = new
+        if self._exchanging:
+            new.begin_exchange()
         new.publish()
 
-    def remove(self, metric: MetricBase, keys: Iterable[Key]) -> None:
-        """Show these series no longer."""
+    @contextmanager
+    def exchange(self) -> Iterator[Callable[[], None]]:
+        """What happens from the call of what this yields to the end of the block is one step to the readers."""
+
+        def begin() -> None:
+            self._exchanging = True
+            self.lane.begin_exchange()
+
+        try:
+            yield begin
+        finally:
+            self._exchanging = False
+            if not self.is_given_up:
+                self.lane.end_exchange()
+
+    def sweep(self, metric: MetricBase) -> None:
+        """Show those of a metric's series no longer that do not stand in its table any more."""
         shown = self.shown.get(metric.definition)
-        for key in keys if shown is not None else ():
-            at = shown.places.pop(key, None) if shown is not None else None
-            if at is not None:
-                self.lane.remove(at)
-            self._recent = deque((one for one in self._recent if one[0] is not shown or core.key(one[1]) != key), maxlen=MOST_RECENT)
+        if shown is None or not metric.definition.labelnames:
+            return
+        standing = {core.key(series): series for series in core.children(metric)}  # type: ignore[arg-type]
+        for key, at in list(shown.places.items()):
+            if key not in standing or not core.is_at(standing[key], self.lane.values, at):
+                self._vacate(shown, key)
+
+    def _vacate(self, shown: Shown, key: Key) -> None:
+        at = shown.places.pop(key, None)
+        if at is not None and not self.is_given_up:
+            self.lane.remove(at)
 
     def forget(self, metric: MetricBase) -> None:
         """Show a metric no longer."""
         shown = self.shown.get(metric.definition)
         if shown is not None:
             core.watch(metric, None)  # type: ignore[arg-type]
-            self.remove(metric, list(shown.places))
+            for key in list(shown.places):
+                self._vacate(shown, key)
             del self.shown[metric.definition]
 
     def _larger(self, old: Lane, shown: list[Shown]) -> Lane:
@@ -301,15 +331,15 @@ class Places:
         index = old.used if known <= series else old.used * (series + 1) // (known + 1) + old.used // 4
         return Lane.create(old.path, index=max(1 << 15, 4 * index), cells=max(1 << 12, 4 * cells))
 
-    def _move_all(self, shown: Shown, places: dict[Key, int], new: Lane) -> None:
+    def _move_all(self, shown: Shown, places: dict[Key, int], old: Lane, new: Lane) -> None:
         metric = shown.metric()
         if metric is None:
             return
         for series in _all_series(metric):
             key = core.key(series) or ()
-            if key in places:
-                shown.places[key] = new.add_series(shown.number, key, self.lane.values[places[key] - 1])
-                core.move(series, new.values, shown.places[key], "keep")
+            if key in places and core.is_at(series, old.values, places[key]):
+                shown.places[key] = new.add_series(shown.number, key, old.values[places[key] - 1])
+                self._move(series, new, shown.places[key], "keep")
                 said = _said_of(shown, series)
                 if said is not None:
                     new.add_note(shown.number, key, said)

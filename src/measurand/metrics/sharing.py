@@ -58,7 +58,6 @@ class Sharing(Leading, Noting, Standing):
     def __init__(self, name: str, directory: Path | None, registries: WeakSet[CollectorRegistry]) -> None:
         self.name = name
         self.directory = directory
-        self._forking = False
         self._registries = registries
         self._begin()
 
@@ -67,45 +66,56 @@ class Sharing(Leading, Noting, Standing):
         self._begin_notes()
         self._begin_standing()
         self._user = os.geteuid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._inside: set[int] = set()  # the threads that have the lane or wait for it
+        self._forking: dict[int, list[bool]] = {}  # by thread, for each fork under way whether it has the lane
         self._family: Family | None = None
         self._places: Places | None = None
         self._pending: list[tuple[Shown, Any]] = []
-        self._gone: list[tuple[MetricBase, set[Key], Chosen | None, How]] = []
+        self._swept: list[tuple[MetricBase, Chosen | None, How]] = []  # metrics of which series were removed
 
     # -- the lock ----------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _exclusive(self, patience: float = PATIENCE) -> Iterator[bool]:
         """Have the lane for oneself; yields whether one has it. A thread that has it already does not get it twice."""
+        with self._held(patience) as has:
+            yield has
+            if has:
+                self._settle_pending()
+        while self._places is not None and (self._pending or self._swept):
+            with self._held(0) as has:
+                if not has:  # then whoever has it looks when it is done
+                    return
+                self._settle_pending()
+
+    @contextmanager
+    def _held(self, patience: float) -> Iterator[bool]:
         me, lock = threading.get_ident(), self._lock
         if me in self._inside:  # a signal handler or a finaliser: what it interrupted has the lane, or is about to
             yield False
             return
-        self._inside.add(me)
         try:
-            if not (lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False)):
-                yield False
-                return
-            try:
-                yield True
-                self._settle_pending()
-            finally:
-                lock.release()
+            self._inside.add(me)
+            yield lock.acquire(timeout=patience) if patience else lock.acquire(blocking=False)
         finally:
+            with suppress(RuntimeError):  # not had; a signal handler may have raised before it was known whether it was
+                lock.release()
             self._inside.discard(me)
 
     def _settle_pending(self) -> None:
-        while self._places is not None and (self._pending or self._gone):
-            while self._pending:
-                self._places.settle(*self._pending.pop(0))
-            while self._gone:
-                metric, keys, chosen, how = self._gone.pop(0)
+        while self._places is not None and (self._pending or self._swept):
+            self._settle_series()
+            while self._swept:
+                metric, chosen, how = self._swept.pop(0)
                 shown = self.shown_as(metric.definition)
                 if shown is not None:
                     with self._removing_from_all(shown, chosen, how):
-                        self._places.remove(metric, keys.difference(_keys(metric)))
+                        self._places.sweep(metric)
+
+    def _settle_series(self) -> None:
+        while self._places is not None and self._pending:
+            self._places.settle(*self._pending.pop(0))
 
     # -- company -----------------------------------------------------------------------------------------------------------
 
@@ -178,9 +188,8 @@ class Sharing(Leading, Noting, Standing):
                     self._places.settle(shown, series)
         if not has:
             self._pending.append((shown, series))
-            if not self._lock.locked():  # whoever had it may have looked just before
-                with self._exclusive(0):
-                    pass
+            with self._exclusive(0):  # whoever had it may have looked just before
+                pass
 
     def note(self, metric: MetricBase, series: Any) -> None:
         """Tell the others of a series' facts."""
@@ -204,20 +213,17 @@ class Sharing(Leading, Noting, Standing):
             if places is None or shown is None:
                 yield
                 return
-            before = set(_keys(metric))
             if not has:
                 yield
-                self._gone.append((metric, before, chosen, how))
+                self._swept.append((metric, chosen, how))
                 return
-            lane = places.lane
-            try:
-                with self._removing_from_all(shown, chosen, how):
-                    lane.begin_exchange()
+            with places.exchange() as begin, self._removing_from_all(shown, chosen, how):
+                begin()
+                try:
                     yield
-                    self._settle_pending()
-                    places.remove(metric, before.difference(_keys(metric)))
-            finally:
-                lane.end_exchange()
+                finally:
+                    places.sweep(metric)
+                    self._settle_series()
 
     def withdraw(self, metric: MetricBase) -> None:
         """Show a metric no longer, unless another registry still has it."""
@@ -252,12 +258,19 @@ class Sharing(Leading, Noting, Standing):
         """Join the family, and let no other thread have the lane during the fork."""
         self._again = 0.0
         self.join()
-        self._forking = threading.get_ident() not in self._inside and self._lock.acquire(timeout=PATIENCE)
+        me, has = threading.get_ident(), False
+        if me not in self._inside:
+            has = self._lock.acquire(timeout=PATIENCE)
+            if has:
+                self._inside.add(me)
+        self._forking.setdefault(me, []).append(has)
 
     def after_fork_in_parent(self) -> None:
         """Let the lane go."""
-        if self._forking:
-            self._forking = False
+        me = threading.get_ident()
+        forks = self._forking.get(me)
+        if forks and forks.pop():
+            self._inside.discard(me)
             self._lock.release()
             with self._exclusive(0):
                 pass
@@ -265,10 +278,12 @@ class Sharing(Leading, Noting, Standing):
     def after_fork_in_child(self) -> None:
         """Start from zero, in a lane of one's own; in private memory if there is none to be had."""
         family, places = self._family, self._places
-        unseen = self._unseen(places) if places is not None else []
+        unseen: list[tuple[Any, Key]] = []
+        if places is not None:
+            places.is_given_up = True
+            unseen = self._unseen(places)
         self._end_notes()
         self._begin()
-        self._forking = False
         if places is None or family is None or not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
             for registry in self._all_registries():  # what the parent has counted remains the parent's
                 for collector in registry.collectors():
@@ -340,6 +355,3 @@ class Sharing(Leading, Noting, Standing):
                     found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
             self._read_lanes(self._family, found)
 
-
-def _keys(metric: MetricBase) -> list[Key]:
-    return [core.key(series) or () for series in core.children(metric)]  # type: ignore[arg-type]

@@ -158,11 +158,11 @@ def test_what_has_no_cells_cannot_be_moved(make: Kit) -> None:
         make.core.move(make.counter("a"), memory(0), 0, "keep")
 
 
-def test_each_new_series_is_told_of_before_it_is_seen(make: Kit) -> None:
+def test_each_series_is_told_of_once_when_it_can_be_seen(make: Kit) -> None:
     counter, told = make.counter("a"), []
 
     def watch(series: Any) -> None:
-        told.append((make.core.key(series), len(make.core.children(counter))))
+        told.append((make.core.key(series), make.core.stands(series), len(make.core.children(counter))))
 
     counter.labels("before")
     make.core.watch(counter, watch)
@@ -171,15 +171,82 @@ def test_each_new_series_is_told_of_before_it_is_seen(make: Kit) -> None:
     counter.labels(a="y")
     make.core.watch(counter, None)
     counter.labels("z")
-    assert told == [(("x",), 1), (("y",), 2)]
+    assert told == [(("x",), True, 2), (("y",), True, 3)]
 
 
-def test_what_a_watcher_raises_leaves_labels_and_no_series_behind(make: Kit) -> None:
-    counter = make.counter("a")
-    make.core.watch(counter, lambda series: 1 / 0)
+def test_series_of_a_replacement_and_those_that_come_back_are_told_of(make: Kit, still_clock: StillClock) -> None:
+    gauge, told = make.gauge("a", expire_after=10.0), []
+    gauge.replace({"x": 1})
+    kept = gauge.labels("x")
+    make.core.watch(gauge, lambda series: told.append((make.core.key(series), make.core.read(series))))
+    gauge.replace({"x": 2, "y": 3, "z": 4})
+    assert told == [(("y",), (3,)), (("z",), (4,))]
+    still_clock.advance(11)
+    assert make.rows(gauge) == {}
+    assert not make.core.stands(kept)
+    kept.set(5)
+    kept.set(6)
+    assert told[2:] == [(("x",), (0,))]
+    assert make.rows(gauge) == {("x",): (6,)}
+
+
+def test_of_threads_that_make_the_same_series_one_tells_of_it(make: Kit) -> None:
+    counter, told = make.counter("a", max_series=None), []
+    make.core.watch(counter, told.append)
+    made = [itertools.count(), itertools.count()]
+    with eager_switching(), in_background(*[lambda n=n: counter.labels(next(n)) for n in made]):
+        for _ in for_a_while():
+            threading.Event().wait(0.00001)
+    assert len(told) == len(make.core.children(counter)) == max(next(number) for number in made)
+    assert {id(series) for series in told} == {id(series) for series in make.core.children(counter)}
+
+
+def test_what_a_watcher_raises_leaves_the_call_and_the_series_stays(make: Kit) -> None:
+    counter, gauge = make.counter("a"), make.gauge("a")
+    for metric in (counter, gauge):
+        make.core.watch(metric, lambda series: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         counter.labels("x")
-    assert make.core.children(counter) == []
+    counter.labels("x").inc(2)
+    assert make.rows(counter) == {("x",): (2,)}
+    with pytest.raises(ZeroDivisionError):
+        gauge.replace({"x": 1, "y": 2})
+    assert make.rows(gauge) == {("x",): (1,), ("y",): (2,)}
+
+
+def test_a_series_stands_until_it_is_removed(make: Kit) -> None:
+    counter = make.counter("a")
+    removed, cleared, kept = (counter.labels(label) for label in "xyz")
+    assert [make.core.stands(series) for series in (counter, removed, cleared, kept)] == [True] * 4
+    counter.remove("x")
+    again = counter.labels("x")
+    assert [make.core.stands(series) for series in (removed, again)] == [False, True]
+    counter.clear()
+    assert [make.core.stands(series) for series in (counter, cleared, kept, again)] == [True, False, False, False]
+
+
+def test_a_place_is_a_memory_and_an_offset(make: Kit) -> None:
+    counter, one, other = make.counter("a"), memory(0, 0), memory(0, 0)
+    series = counter.labels("x")
+    make.core.move(series, one, 1, "keep")
+    assert [make.core.is_at(series, *place) for place in ((one, 1), (one, 0), (other, 1))] == [True, False, False]
+    make.core.move(series, other, 1, "keep")
+    assert [make.core.is_at(series, *place) for place in ((one, 1), (other, 1))] == [False, True]
+
+
+def test_a_gauge_comes_to_numbers_that_are_there_as_if_it_had_been_there_before(make: Kit, still_clock: StillClock) -> None:
+    steps: dict[str, tuple[Callable[[Any], None], tuple[float, float]]] = {
+        "never written to": (lambda gauge: None, (7, SET)),
+        "moved": (lambda gauge: (gauge.inc(2), gauge.dec()), (8, SET | ADDED)),
+        "set": (lambda gauge: gauge.set(3), (3, SET)),
+        "set and moved": (lambda gauge: (gauge.set(3), gauge.inc()), (4, SET | ADDED)),
+    }
+    for name, (step, (number, ways)) in steps.items():
+        gauge, place = make.gauge(stamped=True), memory(7, 5, SET)
+        step(gauge)
+        make.core.move(gauge, place, 0, "add")
+        assert (name, place[0], place[WAYS]) == (name, number, ways)
+        assert place[STAMP] == (5 if name == "never written to" else still_clock.elapsed)
 
 
 def test_nothing_is_lost_while_threads_record_on_series_that_are_moved(make: Kit) -> None:

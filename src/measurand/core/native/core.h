@@ -65,7 +65,7 @@ struct Root {
     PyObject *instrument; /* the Series that was defined */
     PyObject *spec;
     PyObject *adopt;      /* spec.adopt, NULL for none */
-    PyObject *watcher;    /* called with each new child before it is visible, NULL for nobody */
+    PyObject *watcher;    /* called with each child once it stands in the table, NULL for nobody */
     PyObject *record;     /* observe() or set() of the instrument's class while it is ours, for timers; NULL: it is not */
     PyObject *labelnames;
     Py_ssize_t labels;    /* how many label names */
@@ -120,6 +120,7 @@ int labelled_root(Series *self); /* 0, or -1 with an exception: no labels, or a 
 
 /* place.c: where cells are */
 PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
+PyObject *core_is_at(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 PyObject *core_watch(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 void drop_cells(Series *self);                            /* leaves the series without any */
 void guard(Series *self, const Root *root);               /* which writes are no plain ones */
@@ -127,6 +128,7 @@ void mark(Series *self, uint8_t way, double now);         /* that a gauge was wr
 
 /* series.c: how series come and go */
 Series *new_series(Root *root, PyObject *key);                           /* a new child in no table */
+int announce(Root *root, Series *series);                                /* tell the watcher of one that now stands in it: 0, or -1 */
 Series *find_series(Root *root, PyObject *key);                          /* the child for a checked key, new if need be */
 Series *drop_series(Root *root, uint64_t hash, PyObject *const *values); /* out of the table; the caller releases it */
 Series *attach(Series *self);     /* whoever now stands for its labels, back in the table if nobody did; NULL with MemoryError set */

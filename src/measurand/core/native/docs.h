@@ -326,7 +326,7 @@
     "    memory: A writable memoryview of doubles; it lives as long as a series has its cells in it.\n" \
     "    offset: Where in it, counted in cells.\n" \
     "    how: \"keep\" the series' numbers, \"add\" them to those that are there, or \"leave\" those that are there as they are.\n" \
-    "        A series that is there already is left alone.\n" \
+    "        A gauge that was set keeps its number where it would be added; a series that is there already is left alone.\n" \
     "\n" \
     "Raises:\n" \
     "    LabelError: The metric has labels and this is not one of its series.\n" \
@@ -335,9 +335,18 @@
 
 #define DOC_watch \
     "watch($module, instrument, watcher)\n--\n\n" \
-    "Have each new child told to ``watcher(series)`` before it becomes visible; ``None`` for nobody.\n" \
+    "Have each child told to ``watcher(series)`` once it stands in the table, new or back after it had expired; ``None`` for nobody.\n" \
     "\n" \
-    "What the watcher raises leaves ``labels()``; one of two threads that make the same series at once tells of one that is never seen."
+    "What the watcher raises leaves ``labels()``, or whatever it is that made the series; the series stays. It may have been recorded on,\n" \
+    "and it may be gone again."
+
+#define DOC_is_at \
+    "is_at($module, series, memory, offset)\n--\n\n" \
+    "Whether a series has its cells at this place."
+
+#define DOC_stands \
+    "stands($module, series)\n--\n\n" \
+    "Whether a series is shown: a root always, a child until it is removed or has expired."
 
 #define DOC_write \
     "write($module, series, index, value)\n--\n\n" \

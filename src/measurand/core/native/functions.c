@@ -57,6 +57,11 @@ static PyObject *children_of(Series *self)
     return list;
 }
 
+static PyObject *stands_of(Series *self)
+{
+    return PyBool_FromLong(self->key == NULL || self->attached);
+}
+
 static PyObject *read_of(Series *self)
 {
     Root *root = hold_root(self->root);
@@ -115,6 +120,7 @@ TAKES_SERIES(key, "series")
 TAKES_SERIES(created, "series")
 TAKES_SERIES(children, "instrument")
 TAKES_SERIES(dropped, "instrument")
+TAKES_SERIES(stands, "series")
 TAKES_SERIES(read, "series")
 TAKES_SERIES(payload, "series")
 TAKES_SERIES(exemplars, "series")
@@ -203,7 +209,9 @@ PyMethodDef module_functions[] = {
     METHOD("dropped", core_dropped, DOC_dropped),
     METHOD("read", core_read, DOC_read),
     METHOD("write", core_write, DOC_write),
+    METHOD("stands", core_stands, DOC_stands),
     METHOD("move", core_move, DOC_move),
+    METHOD("is_at", core_is_at, DOC_is_at),
     METHOD("watch", core_watch, DOC_watch),
     METHOD("payload", core_payload, DOC_payload),
     METHOD("set_payload", core_set_payload, DOC_set_payload),

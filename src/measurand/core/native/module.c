@@ -91,9 +91,9 @@ static int fill_state(PyObject *module, State *state)
 /* What `from measurand.core._native import *` and measurand.core take: everything but what is the module's own. */
 static const char *const exported[] = {
     "CounterBase", "Frozen",  "GaugeBase",     "HistogramBase", "Instrument",     "Layout", "SummaryBase", "Timer",
-    "children",    "created", "define",        "dropped",       "exemplars",      "format_number", "freeze", "implementation",
+    "children",    "created", "define",        "dropped",       "exemplars",      "format_number", "freeze", "implementation", "is_at",
     "key",         "move",    "now",           "payload",       "read",           "root",   "set_exemplars", "set_payload", "spec",
-    "watch",       "write",
+    "stands",      "watch",   "write",
 };
 
 static int add_all(PyObject *module)

@@ -1,4 +1,4 @@
-/* Where cells are: move() and watch().
+/* Where cells are: move(), is_at() and watch().
 
    Promises: a move is one step as seen by other threads, so nothing that is recorded meanwhile is lost; memory that cells were moved to
    lives as long as a series points into it. */
@@ -69,17 +69,17 @@ static void put_cells(Series *self, double *to, How how, double now)
 {
     const Root *root = self->root;
     const double *from = self->cells;
-    bool marked_before = root->marked && self->home != NULL;
+    bool marked_before = root->marked && self->home != NULL, add = how == ADD && !(self->ways & WAS_SET);
     for (Py_ssize_t i = 0; how != LEAVE && i < root->width; i++) {
-        cell_write(&to[i], (how == ADD ? cell_read(&to[i]) : 0.0) + cell_read(&from[i]));
+        cell_write(&to[i], (add ? cell_read(&to[i]) : 0.0) + cell_read(&from[i]));
     }
     if (root->marked) {
-        uint8_t there = (uint8_t)cell_read(&to[WAYS]) & (WAS_SET | WAS_ADDED);
-        self->ways = how == KEEP ? self->ways : how == ADD ? self->ways | there : there;
-        if (how != LEAVE) {
-            cell_write(&to[STAMP], marked_before ? cell_read(&from[STAMP]) : self->ways != 0 ? now : 0.0);
-            cell_write(&to[WAYS], self->ways);
+        uint8_t there = (uint8_t)cell_read(&to[WAYS]) & (WAS_SET | WAS_ADDED), mine = self->ways;
+        self->ways = how == KEEP ? mine : how == ADD ? mine | there : there;
+        if (how == KEEP || (how == ADD && mine != 0)) { /* else it was last written to when its marks say */
+            cell_write(&to[STAMP], marked_before ? cell_read(&from[STAMP]) : mine != 0 ? now : 0.0);
         }
+        cell_write(&to[WAYS], self->ways);
     }
     self->cells = to;
 }
@@ -131,6 +131,31 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
     Py_XDECREF(count);
     release_root(root);
     return none_or_error(status);
+}
+
+static const Signature is_at_signature = {"is_at", 0, 3, 3, {"series", "memory", "offset"}};
+
+PyObject *core_is_at(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    PyObject *given[3];
+    Py_buffer buffer;
+    if (take_arguments(&is_at_signature, args, nargs, names, given) < 0) {
+        return NULL;
+    }
+    Series *self = series_argument(module, given[0]);
+    Py_ssize_t offset = self == NULL ? -1 : PyNumber_AsSsize_t(given[2], PyExc_ValueError);
+    if (self == NULL || (offset == -1 && PyErr_Occurred())) {
+        return NULL;
+    }
+    bool is = false;
+    if (self->home == given[1]) {
+        if (PyObject_GetBuffer(given[1], &buffer, PyBUF_SIMPLE) < 0) {
+            return NULL;
+        }
+        is = self->cells == (double *)buffer.buf + offset;
+        PyBuffer_Release(&buffer);
+    }
+    return PyBool_FromLong(is);
 }
 
 /* -- watching ---------------------------------------------------------------------------------------------------------- */

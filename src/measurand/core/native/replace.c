@@ -10,6 +10,7 @@ typedef struct {
     Series *series;
     PyObject *discarded; /* to be released at the end */
     PyObject *payload;   /* likewise */
+    bool fresh;          /* did not stand in the table before */
     double value;
 } Row;
 
@@ -126,6 +127,9 @@ static Series *overflow_of(Replacement *new, Root *root)
 static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
 {
     LOCK(&root->lock);
+    for (Py_ssize_t i = 0; i < new->count; i++) {
+        new->rows[i].fresh = !new->rows[i].series->attached;
+    }
     Table old = take_table(root);
     for (Py_ssize_t i = 0; i < new->count; i++) {
         Row *row = &new->rows[i];
@@ -145,6 +149,15 @@ static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
     root->overflow = overflow;
     UNLOCK(&root->lock);
     new->table = old;
+}
+
+static int announce_fresh(const Replacement *new, Root *root)
+{
+    int status = 0;
+    for (Py_ssize_t i = 0; status == 0 && i < new->count; i++) {
+        status = new->rows[i].fresh ? announce(root, new->rows[i].series) : 0;
+    }
+    return status;
 }
 
 static const Signature replace_signature = {"GaugeBase.replace", 1, 1, 1, {"values"}};
@@ -168,7 +181,7 @@ PyObject *gauge_replace(PyObject *object, PyObject *const *args, Py_ssize_t narg
         Series *overflow = overflow_of(&new, root);
         if (overflow != NULL || !PyErr_Occurred()) {
             swap_in(&new, root, overflow, now);
-            status = 0;
+            status = announce_fresh(&new, root);
         }
     }
     release_replacement(&new);

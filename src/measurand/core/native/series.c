@@ -19,7 +19,7 @@ static int find_cells(Series *self, const Root *root, double **cells)
     return 0;
 }
 
-/* Call somebody with a new series, if there is anybody. */
+/* Call somebody with a series, if there is anybody. */
 static int tell(PyObject *listener, PyObject *series)
 {
     if (listener == NULL) {
@@ -61,11 +61,16 @@ Series *new_series(Root *root, PyObject *key)
     if (!root->expires) {
         self->own[TOUCHED] = 0.0;
     }
-    if (tell(root->adopt, object) < 0 || tell(root->watcher, object) < 0) {
+    if (tell(root->adopt, object) < 0) {
         Py_DECREF(object);
         return NULL;
     }
     return self;
+}
+
+int announce(Root *root, Series *series)
+{
+    return tell(root->watcher, (PyObject *)series);
 }
 
 /* The keys of all series but the overflow series. */
@@ -157,7 +162,12 @@ static Series *find_or_make(Root *root, PyObject *key)
         }
     }
     key_values_drop(&key_values);
+    bool made = result != NULL && result == fresh;
     release_series(fresh);
+    if (made && announce(root, result) < 0) {
+        release_series(result);
+        return NULL;
+    }
     return result;
 }
 
@@ -204,11 +214,16 @@ Series *attach(Series *self)
     }
     uint64_t hash = table_hash(key_values.values, root->labels);
     LOCK(&root->lock);
+    bool away = !self->attached;
     int status = found_or_put(root, hash, key_values.values, self, &result);
     UNLOCK(&root->lock);
     key_values_drop(&key_values);
     if (status < 0) {
         PyErr_NoMemory();
+    }
+    if (result == self && away && announce(root, self) < 0) {
+        release_series(result);
+        return NULL;
     }
     return result;
 }

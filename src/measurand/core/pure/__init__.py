@@ -1,7 +1,7 @@
 """The pure-Python twin: the reference for what the C core does, and what serves where the C core cannot be built."""
 
 from measurand.core.pure.lines import Frozen, Layout, format_number, freeze
-from measurand.core.pure.place import move, watch
+from measurand.core.pure.place import is_at, move, watch
 from measurand.core.pure.recording import CounterBase, GaugeBase, HistogramBase, SummaryBase
 from measurand.core.pure.series import (
     Instrument,
@@ -17,6 +17,7 @@ from measurand.core.pure.series import (
     set_exemplars,
     set_payload,
     spec,
+    stands,
     write,
 )
 from measurand.core.pure.timer import Timer, now
@@ -40,6 +41,7 @@ __all__ = [
     "format_number",
     "freeze",
     "implementation",
+    "is_at",
     "key",
     "move",
     "now",
@@ -49,6 +51,7 @@ __all__ = [
     "set_exemplars",
     "set_payload",
     "spec",
+    "stands",
     "watch",
     "write",
 ]

@@ -27,7 +27,7 @@ def move(series: Instrument, memory: memoryview[float], offset: int, how: Litera
         memory: A writable memoryview of doubles; it lives as long as a series has its cells in it.
         offset: Where in it, counted in cells.
         how: "keep" the series' numbers, "add" them to those that are there, or "leave" those that are there as they are.
-            A series that is there already is left alone.
+            A gauge that was set keeps its number where it would be added; a series that is there already is left alone.
 
     Raises:
         LabelError: The metric has labels and this is not one of its series.
@@ -41,14 +41,13 @@ def move(series: Instrument, memory: memoryview[float], offset: int, how: Litera
         support.no_way_to_move(how)
     width, marked = spec.width, spec.kind == "gauge"
     section: Any = support.section(memory, offset, width + (MARKS if marked else 0))
-    if series._home is not None and series._home[0] is memory and series._home[1] == offset:
+    if is_at(series, memory, offset):
         return
     series._home = memory, offset
     cells, marks = section[:width], section[width:] if marked else None
     if marks is not None:
-        _move_marks(series, marks, how)
-    table, key, entry = series._root.instrument._table, series._key, (series, cells)
-    stands = key is not None and key in table and table[key][0] is series
+        how = _move_marks(series, marks, how)
+    key, entry = series._key, (series, cells)
     if how == "leave":
         series._marks = marks
         series._cells = cells
@@ -65,19 +64,30 @@ def move(series: Instrument, memory: memoryview[float], offset: int, how: Litera
         series._cells = cells
         for index, number in enumerate(copied):
             cells[index] += old[index] - number
-    if stands and key is not None:
+    table = series._root.instrument._table
+    if key is not None and key in table and table[key][0] is series:
         table[key] = entry
 
 
-def _move_marks(series: Instrument, marks: Any, how: str) -> None:
-    there = int(marks[1]) & (WAS_SET | WAS_ADDED)
+def _move_marks(series: Instrument, marks: Any, how: Literal["keep", "add", "leave"]) -> Literal["keep", "add", "leave"]:
+    """Move a gauge's marks; returns what is to be done with its number."""
+    there, mine = int(marks[1]) & (WAS_SET | WAS_ADDED), series._ways
     if how == "leave":
         series._ways = there
-        return
+        return how
+    if how == "keep" or mine:  # else it was last written to when its marks say
+        marks[0] = series._marks[0] if series._marks is not None else clock.monotonic() if mine else 0.0
     if how == "add":
         series._ways |= there
-    stamp = series._marks[0] if series._marks is not None else clock.monotonic() if series._ways else 0.0
-    marks[0], marks[1] = stamp, series._ways
+        how = "keep" if mine & WAS_SET else "add"
+    marks[1] = series._ways
+    return how
+
+
+def is_at(series: Instrument, memory: memoryview[float], offset: int) -> bool:
+    """Whether a series has its cells at this place."""
+    home = series._home
+    return home is not None and home[0] is memory and home[1] == offset
 
 
 def mark(series: Instrument, way: int) -> None:
@@ -91,8 +101,9 @@ def mark(series: Instrument, way: int) -> None:
 
 
 def watch(instrument: Instrument, watcher: Callable[[Any], None] | None) -> None:
-    """Have each new child told to ``watcher(series)`` before it becomes visible; ``None`` for nobody.
+    """Have each child told to ``watcher(series)`` once it stands in the table, new or back after it had expired; ``None`` for nobody.
 
-    What the watcher raises leaves ``labels()``; one of two threads that make the same series at once tells of one that is never seen.
+    What the watcher raises leaves ``labels()``, or whatever it is that made the series; the series stays. It may have been recorded on,
+    and it may be gone again.
     """
     instrument._root.watcher = watcher

@@ -20,7 +20,7 @@ from typing import Any
 from measurand import clock
 from measurand.core import support
 from measurand.core.pure.place import WAS_ADDED, WAS_SET, mark
-from measurand.core.pure.series import Cells, Instrument, Key, new_series, require_labelled_root
+from measurand.core.pure.series import Cells, Instrument, Key, attach, new_series, require_labelled_root
 from measurand.core.pure.timer import Timer
 
 _NUMBERS = frozenset({int, float, bool})
@@ -151,20 +151,29 @@ class GaugeBase(Instrument):
         touched = clock.monotonic()
         old = self._table
         table: dict[Key, tuple[Instrument, Cells]] = {}
+        fresh: list[Instrument] = []
         for key, value in new.items():
-            series = old[key][0] if key in old else new_series(self, key)
+            if key in old:
+                series: Instrument = old[key][0]
+            else:
+                series = new_series(self, key)
+                fresh.append(series)
             series._touched = touched
             table[key] = (series, [value])
         entries = list(table.values())
         if any(series._marks is not None for series, _ in entries):
             _replace_moved(self, new, [series for series, _ in entries])
-            return
-        self._table = table  # what freeze() reads: the one step
-        for series, cells in entries:
-            if self._table is table:  # else it was replaced again; no other thread runs between this and the next line
-                series._cells = cells
-                series._payload = None
-                series._ways |= WAS_SET
+        else:
+            self._table = table  # what freeze() reads: the one step
+            for series, cells in entries:
+                if self._table is table:  # else it was replaced again; no other thread runs between this and the next line
+                    series._cells = cells
+                    series._payload = None
+                    series._ways |= WAS_SET
+        watcher = self._root.watcher
+        if watcher is not None:
+            for series in fresh:
+                watcher(series)
 
     def set_function(self, f: Callable[[], float]) -> None:
         """Take the value from ``f`` at every scrape; what the other methods set is not shown from then on.
@@ -188,9 +197,10 @@ def _replace_moved(gauge: GaugeBase, new: Mapping[Key, float], entries: list[Ins
     root = gauge._root
     cells = [series._cells for series in entries]
     table = {key: (series, series._cells) for key, series in zip(new, entries, strict=True)}
+    exchange = map(setitem, cells, repeat(0), list(new.values()))
     root.version += 1
     gauge._table = table
-    deque(map(setitem, cells, repeat(0), new.values()), maxlen=0)  # one call: no other thread runs between two series
+    deque(exchange, maxlen=0)  # one call, and none since the table: no other thread and no signal handler runs between two series
     root.version += 1
     for series in entries:
         series._payload = None
@@ -202,7 +212,7 @@ def _touch(gauge: GaugeBase) -> GaugeBase:
     root = gauge._root
     gauge._touched = touched = clock.monotonic()  # before the look-up, see lines._expire()
     if gauge._key is not None and root.instrument._root is root:
-        gauge = root.instrument._table.setdefault(gauge._key, (gauge, gauge._cells))[0]  # type: ignore[assignment]
+        gauge = attach(gauge)
         gauge._touched = touched
     return gauge
 

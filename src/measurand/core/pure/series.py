@@ -145,9 +145,17 @@ def new_series(instrument: S, key: Key) -> S:
     series._table = {}
     start(series)
     support.adopt(series, series._root.spec)
-    if series._root.watcher is not None:
-        series._root.watcher(series)
     return series
+
+
+def attach(series: S) -> S:
+    """The series that stands for a series' labels from now on: this one, unless another does already. The watcher is told of this one."""
+    root, key, entry = series._root, series._key, (series, series._cells)
+    assert key is not None
+    stands = root.instrument._table.setdefault(key, entry)
+    if stands is entry and root.watcher is not None:
+        root.watcher(series)
+    return stands[0]  # type: ignore[return-value]
 
 
 def find_series(instrument: S, key: Key) -> S:
@@ -165,8 +173,7 @@ def find_series(instrument: S, key: Key) -> S:
         if "overflowed" not in root.spec.said:
             support.overflowed(root.spec, [known for known in list(table) if known != root.overflow])
         return find_series(instrument, root.overflow)
-    series = new_series(instrument, key)
-    return instrument._table.setdefault(key, (series, series._cells))[0]  # type: ignore[return-value]
+    return attach(new_series(instrument, key))
 
 
 def drop(instrument: Instrument, key: Key) -> None:
@@ -202,6 +209,12 @@ def children(instrument: Instrument) -> list[Instrument]:
 def dropped(instrument: Instrument) -> int:
     """How often ``labels()`` was answered with the overflow series."""
     return instrument._root.dropped
+
+
+def stands(series: Instrument) -> bool:
+    """Whether a series is shown: a root always, a child until it is removed or has expired."""
+    key, table = series._key, series._root.instrument._table
+    return key is None or (key in table and table[key][0] is series)
 
 
 def read(series: Instrument) -> tuple[float, ...]:
