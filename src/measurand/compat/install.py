@@ -100,6 +100,7 @@ _LAYOUT: dict[str, dict[str, str]] = {
     "gc_collector": {name: _COLLECTORS[name] for name in ("GCCollector", "GC_COLLECTOR")},
     "metrics": {**_INSTRUMENTS, **_CREATED, **_TRACKING},
     "metrics_core": {**_FAMILIES, "METRIC_TYPES": "metrics.families"},
+    "multiprocess": dict.fromkeys(("MultiProcessCollector", "mark_process_dead"), "compat.multiprocess"),
     "openmetrics": {},
     "openmetrics.exposition": {"generate_latest": "encoding.openmetrics"},
     "platform_collector": {name: _COLLECTORS[name] for name in ("PlatformCollector", "PLATFORM_COLLECTOR")},
@@ -108,26 +109,10 @@ _LAYOUT: dict[str, dict[str, str]] = {
     "samples": _SAMPLES,
     "utils": {},
     "validation": _NAMES,
+    "values": dict.fromkeys(
+        ("MultiProcessValue", "MutexValue", "ValueClass", "close_all_multiprocess_files", "get_value_class"), "compat.values"
+    ),
 }
-
-
-class _NoMultiProcess:
-    """``MultiProcessCollector``: registers what there is to see, the default registry of this process."""
-
-    def __init__(self, registry: Any, path: str | None = None) -> None:
-        from measurand.metrics.domains import REGISTRY  # noqa: PLC0415 - see below
-
-        self._source = REGISTRY
-        if registry is not None and registry is not REGISTRY:
-            registry.register(self)
-
-    def describe(self) -> list[Any]:
-        """No names of its own."""
-        return []
-
-    def collect(self) -> Any:
-        """The default registry's families."""
-        return self._source.collect()
 
 
 def install() -> None:
@@ -208,10 +193,6 @@ def _fill_in(modules: dict[str, ModuleType]) -> None:
     utils.floatToGoString = lambda number: format_number(float(number))
     utils.parse_version = lambda version: tuple(int(part) if part.isdigit() else part for part in version.split("."))
     _fill_in_validation(modules["validation"])
-    multiprocess: Any = ModuleType(f"{_PACKAGE}.multiprocess", "Processes are combined without set-up; these names do nothing more.")
-    multiprocess.MultiProcessCollector = _NoMultiProcess
-    multiprocess.mark_process_dead = lambda pid, path=None: None
-    modules["multiprocess"] = multiprocess
 
 
 def _escape(escape_name: Any, label: bool, name: str, escaping: str = "underscores") -> str:

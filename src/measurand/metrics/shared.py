@@ -47,6 +47,7 @@ __all__ = [
     "pids",
     "publish",
     "publishing",
+    "registries",
     "removing",
     "removing_here",
     "rows_everywhere",
@@ -94,6 +95,15 @@ def enrol(registry: CollectorRegistry, collector: Any) -> None:
     sharing = current()
     if sharing is not None:
         sharing.enrol(registry, collector)
+
+
+def registries() -> list[CollectorRegistry]:
+    """Those that have metrics which other processes see, or would."""
+    while True:
+        try:
+            return sorted(_registries, key=lambda registry: registry.identity)
+        except RuntimeError:  # another thread has added one meanwhile
+            continue
 
 
 def withdraw(collector: Any) -> None:
