@@ -114,9 +114,7 @@ def test_uvicorn_without_a_lifespan_is_stopped_so_that_exit_handlers_run(coordin
 
 
 @pytest.mark.parametrize(("chosen", "given"), [(None, pytest.approx(480, abs=30)), (7, 7)])
-def test_uvicorn_waits_for_its_requests_within_the_budget_unless_it_was_told_how_long(
-    coordinator, metrics_clock, chosen, given
-) -> None:
+def test_uvicorn_waits_for_its_requests_within_the_budget_unless_it_was_told_how_long(coordinator, metrics_clock, chosen, given) -> None:
     heard = []
     server = uvicorn(heard, timeout=chosen)
     signal.signal(signal.SIGTERM, server.handle_exit)
