@@ -106,13 +106,15 @@ def eager_switching() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def run_python(code: str, *options: str, pure: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter that finds what this one finds; with MEASURAND_PURE set to ``pure``, or not set."""
+def run_python(code: str, *options: str, pure: str | None = None, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a new interpreter that finds what this one finds; with MEASURAND_PURE set to ``pure``, or not set, and these variables."""
     environment = {name: value for name, value in os.environ.items() if name != "MEASURAND_PURE" and not name.startswith("PYTHONWARN")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     if pure is not None:
         environment["MEASURAND_PURE"] = pure
-    return subprocess.run([sys.executable, *options, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    environment.update(variables)
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 class StillClock:
