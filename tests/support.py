@@ -106,8 +106,10 @@ def eager_switching() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def run_python(code: str, *options: str, pure: str | None = None, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter that finds what this one finds; with MEASURAND_PURE set to ``pure``, or not set, and these variables."""
+def run_python(
+    code: str, *options: str, pure: str | None = None, timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run code in a new interpreter that finds what this one finds, with these variables; MEASURAND_PURE is ``pure``, or not set."""
     environment = {name: value for name, value in os.environ.items() if name != "MEASURAND_PURE" and not name.startswith("PYTHONWARN")}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     if pure is not None:

@@ -19,7 +19,7 @@ FULL = SCALE >= 20
 """Whether every byte is tried, and 10,000 bits."""
 
 PRELUDE = """
-import logging, os, random, re, resource, signal, sys, warnings
+import faulthandler, logging, os, random, re, resource, signal, sys, warnings
 from pathlib import Path
 from urllib.request import urlopen
 from measurand import *
@@ -28,6 +28,7 @@ from measurand.core.lane_format import START, USED, Header
 from measurand.metrics import shared
 
 warnings.simplefilter("ignore", DeprecationWarning)
+faulthandler.dump_traceback_later(SECONDS, exit=True)  # nothing hangs
 logging.getLogger("measurand").setLevel(logging.ERROR)
 shared.begin(Path(PLACE))
 C, G = Counter("a", "d", ["k"]), Gauge("b", "d", ["k"])
@@ -92,8 +93,10 @@ check(scrape(), 0)
 """
 
 
-def program(tmp_path: Path, code: str, seconds: float = 120) -> str:
-    ran = run_python(PRELUDE.replace("PLACE", repr(str(tmp_path / "families"))) + textwrap.dedent(code), timeout=seconds)
+def program(tmp_path: Path, code: str) -> str:
+    seconds = 3000 if FULL else 100
+    prelude = PRELUDE.replace("PLACE", repr(str(tmp_path / "families"))).replace("SECONDS", str(seconds))
+    ran = run_python(prelude + textwrap.dedent(code), timeout=seconds + 20)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -118,7 +121,6 @@ def test_files_cut_off_at_any_byte_cost_nothing_but_what_was_in_them(tmp_path: P
         check(found := scrape(), 0)
         assert (found['a_total{{k="victim"}}'], found["measurand_processes"]) == ("5.0", "3.0")
         """,
-        3600,
     )
 
 
@@ -156,9 +158,8 @@ def test_flipped_bits_cost_nothing_but_what_was_in_them(tmp_path: Path) -> None:
         check(scrape(), 0)
         print(quarantined)
         """,
-        3600,
     )
-    assert int(found) >= (10_000 if FULL else 120) / len("lane lane exemplars exemplars exemplars removed".split()) / 2
+    assert int(found) >= (1200 if FULL else 12)  # of those in an index nearly all, of those among numbers none
 
 
 def test_a_process_whose_own_lane_is_cut_off_goes_on_and_makes_it_anew(tmp_path: Path) -> None:

@@ -274,8 +274,12 @@ class Family:
     def _known(self) -> Iterator[int]:
         """The ids of those that have written the lanes."""
         for number in self._numbers():
-            with suppress(OSError, struct.error), self.path(number).open("rb") as lane:
-                yield struct.unpack_from("=Q", lane.read(START), WRITER * 8)[0]
+            with suppress(OSError, struct.error):
+                lane = os.open(self.path(number), os.O_RDONLY | _NO_LINKS | os.O_NONBLOCK)
+                try:
+                    yield struct.unpack_from("=Q", os.pread(lane, START, 0), WRITER * 8)[0]
+                finally:
+                    os.close(lane)
 
     def _numbers(self) -> list[int]:
         names = (name.removeprefix("lane-") for name in os.listdir(self.directory) if name.startswith("lane-"))

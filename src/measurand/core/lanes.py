@@ -70,7 +70,7 @@ class Lane:
         self._file = _identity(os.fstat(descriptor))
         self._header = header
         self._memory = memory = mmap.mmap(descriptor, header.size)
-        guarding.guard(memory)
+        self._is_guarded = guarding.guard(memory)
         self._words = memoryview(memory)[:START].cast("Q")
         self._used = header.used
         self._sequence = header.sequence
@@ -173,7 +173,9 @@ class Lane:
         return None
 
     def restore(self) -> None:
-        """Give a truncated file its size again, so that what is left of the numbers can be moved out of it."""
+        """Make what is left of the numbers in a truncated file readable, so that they can be moved out of it."""
+        if self._is_guarded:  # it is; and giving it its size again would clear what was counted since in its last page
+            return
         with suppress(OSError), _opened(self.path, os.O_RDWR) as (descriptor, size):
             if _identity(os.fstat(descriptor)) == self._file and size < self._header.size:
                 _allocate(descriptor, self._header.size, fill=False)

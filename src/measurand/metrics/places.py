@@ -267,7 +267,7 @@ class Places:
         for token, metric in self.unclaimed.items():
             self._numbers[token] = number = new.add_metric(metric.content)
             for key, at in metric.series.items():
-                place = new.add_series(number, key, old.values[at - 1])
+                place = new.add_series(number, key, old.values[at - 1] or None)  # its state may be lost with a part of the file
                 new.values[place : place + metric.width] = old.values[at : at + metric.width]
                 metric.series[key] = place
                 if key in metric.notes:
@@ -338,7 +338,7 @@ class Places:
         for series in _all_series(metric):
             key = core.key(series) or ()
             if key in places and core.is_at(series, old.values, places[key]):
-                shown.places[key] = new.add_series(shown.number, key, old.values[places[key] - 1])
+                shown.places[key] = new.add_series(shown.number, key, old.values[places[key] - 1] or None)  # as above
                 self._move(series, new, shown.places[key], "keep")
                 said = _said_of(shown, series)
                 if said is not None:
