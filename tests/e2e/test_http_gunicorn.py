@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.http.requests import (
+    OF_WSGI,
+    assert_each_is_recorded_once,
+    assert_leavers_leave_nothing_behind,
+    assert_same_bytes,
+    assert_unfinished_bodies_are_disconnects,
+)
 from tests.e2e.http.running import Server, total
-from tests.e2e.http.wsgi_requests import assert_each_is_recorded_once, assert_same_bytes
 from tests.servers.process import until
 from tests.support import SCALE
 
@@ -46,7 +52,7 @@ def server(request: pytest.FixtureRequest, start: Callable[..., Server]) -> Serv
 
 
 def test_each_request_is_recorded_once(server: Server) -> None:
-    assert_each_is_recorded_once(server)
+    assert_each_is_recorded_once(server, OF_WSGI)
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -65,23 +71,11 @@ def test_a_file_is_sent_without_being_read(server: Server) -> None:
 
 def test_clients_that_leave_in_the_middle_of_a_stream_leave_nothing_behind(server: Server) -> None:
     """P-18."""
-    left, answered = (server.recorded(name, endpoint="/endless") for name in ("http_client_disconnects_total", "http_requests_total"))
-    for _ in range(ABORTS):
-        with server.connect("GET /endless HTTP/1.1\nHost: x\n\n") as connection:
-            assert connection.recv(1000)
-    server.until(left + ABORTS, "http_client_disconnects_total", endpoint="/endless")
-    server.until(0, "http_requests_in_progress")
-    assert server.recorded("http_requests_total", endpoint="/endless", status="200") == answered + ABORTS
-    assert server.recorded("http_requests_failed_total", endpoint="/endless") == 0
+    assert_leavers_leave_nothing_behind(server, ABORTS)
 
 
 def test_clients_that_leave_before_the_end_of_their_body_are_disconnects(server: Server) -> None:
-    for _ in range(20):
-        server.connect("POST /upload HTTP/1.1\nHost: x\nContent-Length: 1000\n\nonly this").close()
-    server.until(20, "http_client_disconnects_total", endpoint="/upload")
-    server.until(0, "http_requests_in_progress")
-    assert server.recorded("http_requests_total", endpoint="/upload", status="499") == 20
-    assert server.recorded("http_requests_failed_total", endpoint="/upload") == 0
+    assert_unfinished_bodies_are_disconnects(server)
 
 
 def test_requests_under_way_are_in_progress(start: Callable[..., Server]) -> None:

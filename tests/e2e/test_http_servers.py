@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.http.requests import (
+    OF_ASGI,
+    assert_each_is_recorded_once,
+    assert_leavers_leave_nothing_behind,
+    assert_unfinished_bodies_are_disconnects,
+)
 from tests.e2e.http.running import Server, total
 from tests.servers.process import until
 
@@ -49,43 +55,16 @@ def server(request: pytest.FixtureRequest, start: Callable[[str], Server]) -> Se
 
 
 def test_each_request_is_recorded_once(server: Server) -> None:
-    asked = [
-        ("GET", "/api/v1/items/7", 200, "/api/v1/items/{item}", ""),
-        ("GET", "/api/v1/items/8", 200, "/api/v1/items/{item}", ""),
-        ("PUT", "/api/v1/items/8", 405, "/api/v1/items/{item}", "client_error"),
-        ("GET", "/wp-login.php", 404, "__unmatched__", "not_found"),
-        ("GET", "/boom", 500, "/boom", "Boom"),
-        ("GET", "/broken", 200, "/broken", "Boom"),
-    ]
-    for method, path, status, endpoint, error_type in asked:
-        requests = {"method": method, "endpoint": endpoint, "status": str(status)}
-        counted, failed = (server.recorded(name, **requests) for name in ("http_requests_total", "http_requests_failed_total"))
-        assert server.ask(method, path) == status
-        server.until(counted + 1, "http_requests_total", **requests)
-        if error_type:
-            server.until(failed + 1, "http_requests_failed_total", **requests, error_type=error_type)
-    assert server.recorded("http_requests_in_progress") == 0
-    assert server.recorded("http_requests_total", endpoint="/v1/metrics") == 0
+    assert_each_is_recorded_once(server, OF_ASGI)
 
 
 def test_clients_that_leave_in_the_middle_of_a_stream_leave_nothing_behind(server: Server) -> None:
     """P-18."""
-    for _ in range(ABORTS[server.name]):
-        with server.connect("GET /endless HTTP/1.1\nHost: x\n\n") as connection:
-            assert connection.recv(1000)
-    server.until(ABORTS[server.name], "http_client_disconnects_total", endpoint="/endless")
-    server.until(0, "http_requests_in_progress")
-    assert server.recorded("http_requests_total", endpoint="/endless", status="200") == ABORTS[server.name]
-    assert server.recorded("http_requests_failed_total", endpoint="/endless") == 0
+    assert_leavers_leave_nothing_behind(server, ABORTS[server.name])
 
 
 def test_clients_that_leave_before_the_end_of_their_body_are_disconnects(server: Server) -> None:
-    for _ in range(20):
-        server.connect("POST /upload HTTP/1.1\nHost: x\nContent-Length: 1000\n\nonly this").close()
-    server.until(20, "http_client_disconnects_total", endpoint="/upload")
-    server.until(0, "http_requests_in_progress")
-    assert server.recorded("http_requests_total", endpoint="/upload", status="499") == 20
-    assert server.recorded("http_requests_failed_total", endpoint="/upload") == 0
+    assert_unfinished_bodies_are_disconnects(server)
 
 
 def test_websockets_are_open_while_they_are(server: Server) -> None:
