@@ -40,6 +40,7 @@ NO_SOURCE = {
     "tests/test_packaging.py": "what is published",
     "tests/test_documentation.py": "the examples of the pages",
     "tests/integrations/test_oldest.py": "the integrations' suites once more, on the oldest frameworks",
+    "tests/metrics/test_features_across_processes.py": "every feature at one process and at four",
     "tests/core/native/test_steps.py": "both cores beside a model, step by step",
     "tests/core/native/test_twins.py": "the faces of both cores",
 }
@@ -47,8 +48,10 @@ NO_SOURCE = {
 TESTED_BY: dict[str, str] = {
     "bootstrap/identity.py": "tests/bootstrap/test_runtime.py",
     "core/lane_format.py": "tests/core/test_lanes.py",
+    "metrics/everywhere.py": "tests/metrics/test_features_across_processes.py",
+    "metrics/noting.py": "tests/metrics/test_removals.py",
     "metrics/places.py": "tests/metrics/test_shared.py",
-    "metrics/removing.py": "tests/metrics/test_shared.py",
+    "metrics/removing.py": "tests/metrics/test_removals.py",
     "metrics/sharing.py": "tests/metrics/test_shared.py",
 }
 

@@ -7,6 +7,7 @@ import prometheus_client
 import pytest
 
 from measurand import CollectorRegistry
+from tests.metrics.company import Service
 from tests.metrics.kit import helpers
 from tests.support import wait_until
 
@@ -32,3 +33,12 @@ def release() -> Iterator[threading.Event]:
     yield event
     event.set()
     wait_until(lambda: not helpers())
+
+
+@pytest.fixture(scope="module", params=[(1, "c"), (4, "c"), (1, "python"), (4, "python")], ids=lambda param: f"{param[0]}-{param[1]}")
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of one process, or of four."""
+    processes, twin = request.param
+    running = Service(processes, twin == "python", tmp_path_factory.mktemp("service") / "families")
+    yield running
+    running.close()

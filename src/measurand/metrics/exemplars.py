@@ -159,6 +159,6 @@ def _parsed(data: bytes) -> list[tuple[int, int, Key, Exemplar]]:
         if not number + length or length > SIZE - HEAD.size or zlib.crc32(data[at + 4 : end]) != checksum:
             continue
         with suppress(ValueError):
-            parts = [part.decode() for part in data[at + HEAD.size : end].split(BETWEEN)]
+            parts = [part.decode() for part in data[at + HEAD.size : end].split(BETWEEN)] if length else []
             found.append((place, number, (state, cell), Exemplar(dict(zip(parts[::2], parts[1::2], strict=True)), value, stamp)))
     return found

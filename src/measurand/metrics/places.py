@@ -38,6 +38,9 @@ Token = tuple[str, str]
 RETRY = 30.0
 """Seconds after which a lane is made larger that could not be for want of space."""
 
+WAS_SET = 1.0
+"""The mark of a gauge that was set, and never moved by ``inc`` or ``dec``."""
+
 LIVE_RULES = frozenset({"auto", "sum", "all"})
 """Gauge rules, besides those that begin with "live", under which a process that is gone counts no more."""
 
@@ -111,8 +114,11 @@ class Places:
                 left.series = shown
                 left.notes = there.notes
             else:
-                for at in shown.values():
-                    lane.remove(at)
+                for key, at in shown.items():
+                    if there.content["type"] == "gauge" and there.content["rule"] == "auto" and lane.values[at + 2] == WAS_SET:
+                        left.series[key] = at  # only set: it combines by the most recent value, whoever wrote that
+                    else:
+                        lane.remove(at)
 
     def show(self, registry: CollectorRegistry, metric: MetricBase, how: str = "add") -> None:
         """Give a metric and all its series their places, see :meth:`settle`."""

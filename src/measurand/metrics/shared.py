@@ -51,6 +51,7 @@ __all__ = [
     "removing",
     "removing_here",
     "rows_everywhere",
+    "seek",
     "stepping_back",
     "take_part",
     "withdraw",
@@ -220,6 +221,11 @@ def lead(task: str = "") -> bool:
     return not _family or (company() or current() or _meet()).lead(task)
 
 
+def seek() -> None:
+    """Join the others, if they have met without this process; costs a look at a file. For a background thread."""
+    _company()
+
+
 def follow(task: str = "") -> None:
     """Lead no longer in a task, until :func:`lead` is called again."""
     sharing = current()
@@ -372,8 +378,14 @@ def rows_everywhere(metric: MetricBase) -> list[tuple[tuple[str, ...], tuple[flo
         return rows_of(sharing, metric, others)
 
 
-def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[list[Family]]:
-    """The families of these collectors with what other processes recorded; what a collector raises passes through."""
+def combined(registry: CollectorRegistry, collectors: list[Any], call: bool = True) -> Iterator[list[Family]]:
+    """The families of these collectors with what other processes recorded; what a collector raises passes through.
+
+    Args:
+        registry: The registry.
+        collectors: Those of its collectors that are asked.
+        call: Whether gauges' callbacks are called; else their series are left as they are.
+    """
     from measurand.metrics.snapshot import CellFamily  # noqa: PLC0415 - as below
 
     sharing = company()
@@ -381,10 +393,12 @@ def combined(registry: CollectorRegistry, collectors: list[Any]) -> Iterator[lis
         yield from (registry.families(collector) for collector in collectors)
         return
     slots = [registry.families(collector) for collector in collectors]
-    for families in slots:
-        for family_ in families:
-            if isinstance(family_, CellFamily):
-                family_.resolve()
     ours = {slot: collector for slot, collector in enumerate(collectors) if is_plain(collector) and definition_of(collector) is not None}
+    for slot, families in enumerate(slots):
+        for family_ in families:
+            if isinstance(family_, CellFamily) and call:
+                family_.resolve()
+            elif isinstance(family_, CellFamily) and family_.frozen.payloads():
+                ours.pop(slot, None)
     combine(registry, ours, slots, lambda name, reason: None)
     yield from slots

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from math import inf, isnan
 from typing import Any
 
+from measurand.metrics import shared
 from measurand.metrics.definition import Definition, definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.names import SUFFIXES
@@ -196,9 +197,10 @@ class Readings:
             raise AssertionError(f"{total} new series, the budget is {limit}: {listed}. Does a label hold ids or raw paths?")
 
     def _instruments(self) -> Iterator[Family]:
-        for collector in self._registry.collectors():
-            if is_plain(collector):
-                yield from self._registry.families(collector)
+        """Those of all processes; no function is called."""
+        plain = [collector for collector in self._registry.collectors() if is_plain(collector)]
+        for families in shared.combined(self._registry, plain, call=False):
+            yield from families
 
     def _require_known(self, name: str, labels: Mapping[str, object]) -> Any:
         __tracebackhide__ = True
@@ -255,7 +257,8 @@ def _by_series(families: Iterable[Family]) -> dict[SeriesKey, float]:
         if isinstance(family, CellFamily):
             family.frozen.drop([row for row, _ in family.frozen.payloads()])
             family.with_created = False
-        values.update({_key(sample): sample.value for sample in family.samples()})
+        made = f"{family.name}_created" if family.type in _SHOWN else None
+        values.update({_key(sample): sample.value for sample in family.samples() if sample.name != made})
     return values
 
 
