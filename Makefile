@@ -16,7 +16,7 @@ OLDEST := .cache/oldest
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo          start examples/\$$(APP) under traffic and print what to open   (APP=$(APP), ARGS=)"
+	@echo "make demo          start examples/\$$(APP), four workers, under traffic, and print what to open   (APP=$(APP), ARGS=)"
 	@echo "make test          the whole suite on the C core, then what depends on the core on its Python twin"
 	@echo "make test-native   the first half     make test-pure   the second half   (TESTS=tests/metrics ARGS='-k gauge')"
 	@echo "make servers       fetch the real servers that some tests need, where the system has none"

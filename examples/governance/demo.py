@@ -1,4 +1,5 @@
-"""The demo: the four services under traffic, with a Redis and a Prometheus beside them where there are such programs; and what to open.
+"""The demo: the four services, one of them with four workers, under traffic, with a Redis and a Prometheus beside them where there are
+such programs; and what to open.
 
 ``python -m examples.governance.demo`` runs until Ctrl-C. Everything it makes is private to it (loopback, free ports, a temporary
 directory) and gone within seconds of the end.
@@ -43,7 +44,7 @@ WORTH_SHOWING: Mapping[str, Mapping[str, Sequence[str]]] = {
             "governance_halts_total",
         ),
     },
-    "api": {METRICS_PATH: ("http_requests_total", "http_requests_failed_total", "event_handovers_total", "uptime_seconds")},
+    "api": {METRICS_PATH: ("http_requests_total", "http_requests_failed_total", "event_handovers_total", "measurand_processes")},
     "event-writer": {METRICS_PATH: ("event_store_append_duration_seconds_count",), GOVERNANCE_PATH: ("governance_refusals_total",)},
     "watchdog": {METRICS_PATH: ("watchdog_probes_total",)},
 }

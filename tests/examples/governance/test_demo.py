@@ -11,7 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from examples.governance.settings import SERVICES
+from examples.governance.settings import SERVICES, WORKERS
 from tests.examples.governance.running import Command
 from tests.servers.process import Missing, environment_of
 from tests.servers.prometheus import binary
@@ -57,6 +57,7 @@ def test_it_shows_four_services_under_traffic_and_a_signal_ends_it(tmp_path: Pat
         shown = dict(re.findall(r"^  \S+ +(\S+)  +([\d,.]+)$", command.out, re.MULTILINE))
         assert float(shown["governance_chain_length"]) > 0
         assert shown["governance_chain_intact"] == "1"
+        assert float(shown["measurand_processes"]) >= WORKERS["api"]
         assert float(shown["http_requests_total"]) >= float(shown["event_handovers_total"]) > 0
         assert command.interrupt(signal.SIGTERM) == 0
         assert_all_gone(command)

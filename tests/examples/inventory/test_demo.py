@@ -48,6 +48,9 @@ def test_it_shows_live_numbers_to_people_and_to_a_prometheus_until_a_signal_ends
         for name in ("kits_created_total", "pick_list_pdf_generated_total", 'auth_validation_total{status="success"}'):
             assert table[name] > 0
         assert before <= table[added] <= scrape(url)[added]
+        answered = demo.said(r"10 scrapes just now were answered by \d worker processes: (.*)\.")
+        assert sum(int(times) for times in re.findall(r"\((\d+) x\)", answered)) == 10
+        assert "never fewer than before" in demo.said(r"Whoever answered showed what all of them had counted: .*")
         require(binary("prometheus", "2.42"))
         address = demo.said(r"Prometheus +(http://\S+/)")
         query = f"{address}api/v1/query?query=sum(inventory_quantity_changes_total)"
