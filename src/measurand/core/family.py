@@ -21,12 +21,13 @@ import errno
 import os
 import re
 import shutil
+import signal
 import struct
 import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -243,18 +244,19 @@ class Family:
 
         While a worker starts that has not met the others yet, nobody is the last one: it goes on with what they counted.
         """
-        try:
-            _lock(self._locks, MEMBER, fcntl.F_UNLCK)  # of several that leave at the same moment one has to find itself the last
-            last = not self._is_succeeded() and _lock(self._locks, MEMBER, fcntl.F_WRLCK) and self.is_there
-            if last:
-                _remove(self.directory)
-                if self.directory.name != CHOSEN:  # whoever chose a directory may have made it, and may not be able to again
-                    with suppress(OSError):  # other families meet here
-                        self.directory.parent.rmdir()
-        finally:
-            with suppress(OSError):
+        with _undisturbed(), suppress(OSError):
+            try:
+                _lock(self._locks, MEMBER, fcntl.F_UNLCK)  # of several that leave at the same moment one has to find itself the last
+                last = not self._is_succeeded() and _lock(self._locks, MEMBER, fcntl.F_WRLCK) and self.is_there
+                if last:
+                    _remove(self.directory)
+                    if self.directory.name != CHOSEN:  # whoever chose a directory may have made it, and may not be able to again
+                        with suppress(OSError):  # other families meet here
+                            self.directory.parent.rmdir()
+                return last
+            finally:
                 os.close(self._locks)
-        return last
+        return False
 
     def _is_succeeded(self) -> bool:
         """Whether others are here or about to come; where several end at once, the last one gives their master a moment to start more."""
@@ -289,6 +291,16 @@ class Family:
         with suppress(OSError):
             return _holder(self._locks, byte) is not None
         return False
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a master that becomes impatient wait a moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # -- locks -----------------------------------------------------------------------------------------------------------------
