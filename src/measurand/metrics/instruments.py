@@ -210,9 +210,8 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
         rows = [numbers for key, numbers in everywhere or core.freeze(root).rows() if mine in {None, key}]
         if not rows and mine is not None:  # a series that was removed, and kept
             rows = [tuple(accumulate(core.read(self)[:-1]))]
-        cumulative = [sum(column) for column in list(zip(*rows, strict=True))[: len(self.definition.bounds) + 1]]
-        cumulative = cumulative or [0.0] * (len(self.definition.bounds) + 1)
-        return quantile(q, (*self.definition.bounds, inf), cumulative)
+        bounds = (*self.definition.bounds, inf)
+        return quantile(q, bounds, [sum(numbers[index] for numbers in rows) for index in range(len(bounds))])
 
     @property
     def p50(self) -> float:

@@ -51,7 +51,6 @@ __all__ = [
     "removing",
     "removing_here",
     "rows_everywhere",
-    "seek",
     "stepping_back",
     "take_part",
     "withdraw",
@@ -219,11 +218,6 @@ def lead(task: str = "") -> bool:
         task: What is to be done, by a name that is equal in all processes; different tasks may have different leaders.
     """
     return not _family or (company() or current() or _meet()).lead(task)
-
-
-def seek() -> None:
-    """Join the others, if they have met without this process; costs a look at a file. For a background thread."""
-    _company()
 
 
 def follow(task: str = "") -> None:
