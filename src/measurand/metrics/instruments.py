@@ -206,8 +206,7 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
             RecordingError: ``q`` is not between 0 and 1.
         """
         mine, root = core.key(self), cast(Histogram, core.root(self))
-        everywhere = shared.rows_everywhere(root)
-        rows = [numbers for key, numbers in everywhere or core.freeze(root).rows() if mine in {None, key}]
+        rows = [numbers for key, numbers in shared.rows_everywhere(root) or core.freeze(root).rows() if mine in {None, key}]
         if not rows and mine is not None:  # a series that was removed, and kept
             rows = [tuple(accumulate(core.read(self)[:-1]))]
         bounds = (*self.definition.bounds, inf)
