@@ -1,6 +1,6 @@
 """What a process does for the others of its service while it runs, in the background: it costs nothing while it is alone.
 
-It tells them every few seconds what its gauge callbacks say, and it learns from them that the service is to stop: whichever process is told
+It looks for them. It tells them every few seconds what its gauge callbacks say, and it learns from them that the service is to stop: whichever process is told
 to drain, all of them do, and those that join them meanwhile. That lasts until the last one that was told has ended.
 """
 
@@ -77,14 +77,14 @@ class Company:
 
     def _watch(self, stop: threading.Event) -> None:
         while not stop.wait(LOOK):
+            shared.company()  # who was started by multiprocessing counts as of the service only if it is met before it ends
             self.look()
 
     def _publish(self, stop: threading.Event) -> None:
         while not stop.is_set():
+            shared.publish()
             self._soon.wait(PUBLISH)
             self._soon.clear()
-            if not stop.is_set():
-                shared.publish()
 
     def renew(self) -> None:
         """In a new child process."""
