@@ -11,11 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request
 
 import pytest
 
-from tests.examples.inventory.running import SOON, Busy, Command, direct, samples, service
+from tests.examples.inventory.running import SOON, Busy, Command, direct, samples, scrape, service
 from tests.support import wait_until
 
 pytestmark = pytest.mark.once
@@ -66,9 +65,13 @@ def test_sigterm_under_traffic_loses_no_request_and_the_last_scrape_tells_of_the
     assert status(f"{url}v1/health") == 200
     before = answers[200]
     wait_until(lambda: answers[200] > before)  # still accepting
-    with direct.open(Request(f"{url}metrics"), timeout=10) as answer:
-        last = samples(answer.read().decode())
-    assert last["application_shutting_down"] == 1
+    last: dict[str, float] = {}
+
+    def all_know() -> bool:
+        last.update(scrape(url))
+        return last["application_shutting_down"] == 1
+
+    wait_until(all_know)
     assert last["active_tasks_at_shutdown"] == 0
     assert last["sse_gateway_active_connections"] == 1
     stop.set()  # what a load balancer does when it has noticed
