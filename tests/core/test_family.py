@@ -93,6 +93,9 @@ def test_living_processes_have_lanes_of_their_own_and_dead_ones_pass_theirs_on(b
     assert sorted(one.alive for one in family.members()) == [False, True, True]
     third = member(base)
     assert lane_of(third) in {"1 True", "2 True"}
+    assert sorted(one.alive for one in family.members()) == [False, True, True]  # what is in it is still of the one that is gone
+    third.tell("begin")
+    assert third.answer() == "None"
     assert [one.alive for one in family.members()] == [True, True, True]
     for one in (second, third):
         one.tell("leave")

@@ -50,6 +50,8 @@ CAN_MEET = fcntl is not None
 LOCKS = "locks"
 MEMBER, LEADER, FIRST_LANE = 0, 1, 16
 """Bytes of ``locks``: everybody's, the leader's, those of the lanes."""
+FIRST_LIFE = 1 << 31
+"""From here on the writer of a lane has another one, once what an earlier writer left has been taken over."""
 FIRST_TASK = 1 << 32
 """From here on each task that is told by a name has two: its leader's, and that of those who take part in it."""
 
@@ -156,7 +158,10 @@ class Family:
         return self._meet_in(self.directory)
 
     def take_lane(self) -> tuple[int, Path, bool]:
-        """Lock a lane for this process: its number, its path, and whether it is there, left behind by a process that is gone."""
+        """Lock a lane for this process: its number, its path, and whether it is there, left behind by a process that is gone.
+
+        Others take such a lane for that of the process that is gone until :meth:`begin` is called.
+        """
         for number in self._numbers():
             if number != self.lane and _lock(self._locks, FIRST_LANE + number, fcntl.F_WRLCK):
                 if self.path(number).exists():
@@ -169,14 +174,21 @@ class Family:
             number += 1
 
     def _take(self, number: int, exists: bool) -> tuple[int, Path, bool]:
-        if self.lane is not None:
-            _lock(self._locks, FIRST_LANE + self.lane, fcntl.F_UNLCK)
+        self.drop_lane()
         self.lane = number
+        if not exists:
+            self.begin()
         return number, self.path(number), exists
+
+    def begin(self) -> None:
+        """What stands in this process' lane is as of a process that lives, from now on."""
+        if self.lane is not None:
+            _lock(self._locks, FIRST_LIFE + self.lane, fcntl.F_WRLCK)
 
     def drop_lane(self) -> None:
         """Let others have this process' lane."""
         if self.lane is not None:
+            _lock(self._locks, FIRST_LIFE + self.lane, fcntl.F_UNLCK)
             _lock(self._locks, FIRST_LANE + self.lane, fcntl.F_UNLCK)
             self.lane = None
 
@@ -187,14 +199,14 @@ class Family:
     def members(self) -> list[Member]:
         """All lanes, and which of them have a living writer."""
         numbers = self._numbers()
-        return [Member(number, self.path(number), number == self.lane or self._is_locked(FIRST_LANE + number)) for number in numbers]
+        return [Member(number, self.path(number), number == self.lane or self._is_locked(FIRST_LIFE + number)) for number in numbers]
 
     def writers(self) -> list[int]:
         """The process ids of the other lanes' living writers, those that this process can know: not those of another pid namespace."""
         found = []
         for number in self._numbers():
             with suppress(OSError):
-                holder = _holder(self._locks, FIRST_LANE + number) if number != self.lane else None
+                holder = _holder(self._locks, FIRST_LIFE + number) if number != self.lane else None
                 if holder is not None and holder > 0:
                     found.append(holder)
         return found

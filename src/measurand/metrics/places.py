@@ -86,6 +86,7 @@ class Places:
         self._newcomer = newcomer
         self._exchanging = False
         self.lane = self._take_lane(family, say_damaged)
+        family.begin()
 
     def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None]) -> Lane:
         number, path, exists = family.take_lane()
