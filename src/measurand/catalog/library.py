@@ -58,6 +58,6 @@ class LibraryCollector:
         state = part.state() if part is not None else None
         processes.add_metric([], state.processes if state is not None else 1)
         quarantined.add_metric([], state.quarantined if state is not None else 0)
-        failed.add_metric([], 1 if state is not None and state.reason else 0)
+        failed.add_metric([], 1 if shared.trouble() or (state is not None and state.reason) else 0)
         unshared.add_metric([], state.unshared if state is not None else 0)
         return list(described)

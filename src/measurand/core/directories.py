@@ -38,21 +38,26 @@ def base_directories() -> list[Path]:
     return [base / f"measurand-{os.geteuid()}" for base in (*shared, Path(tempfile.gettempdir()))]
 
 
-def make_private(directory: Path, open_to_others: int) -> None:
+def make_private(directory: Path, open_to_others: int, may_vanish: bool = False) -> None:
     """Make a directory for this user only, or see that the one that is there will do.
 
     Args:
         directory: The directory.
         open_to_others: The permissions that nobody else may have.
+        may_vanish: Whether the directory it is in may have been removed by another process just now.
 
     Raises:
-        FileNotFoundError: The directory it is in is not there.
+        FileNotFoundError: Another process has just removed it, or the directory it is in.
         Unavailable: It is somebody else's, open to others, or no directory.
     """
     try:
         os.mkdir(directory, 0o700)
     except FileExistsError:
         pass
+    except FileNotFoundError:
+        if may_vanish:
+            raise
+        raise Unavailable(f"there is no directory {directory.parent} to make {directory.name} in") from None
     except OSError as reason:
         if reason.errno in LASTING:
             raise Unavailable(f"{directory} cannot be made: {reason.strerror}; name a directory that this process can write to") from reason

@@ -121,12 +121,10 @@ class Family:
         while True:
             with suppress(FileNotFoundError):  # whoever left last has just removed it
                 make_private(place.parent, 0o022)
-                make_private(place, 0o077)
+                make_private(place, 0o077, may_vanish=True)
                 family = cls._enter(place)
                 if family is not None:
                     return family
-            if not place.parent.parent.is_dir():
-                raise Unavailable(f"there is no directory {place.parent.parent} to make {place.parent.name} in")
             if clock.system_monotonic() > deadline:
                 raise Unavailable(f"another process has had {place} to itself for {PATIENCE:g} s")
             pause.wait(0.001)

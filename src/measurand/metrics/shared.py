@@ -7,8 +7,8 @@ a forked or spawned child joins at once.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import count
@@ -53,6 +53,7 @@ __all__ = [
     "rows_everywhere",
     "stepping_back",
     "take_part",
+    "trouble",
     "withdraw",
 ]
 
@@ -64,6 +65,8 @@ _sites: dict[str, Iterator[int]] = {}  # how many registries a line has made
 _sites_of_others: set[str] = set()  # the lines that had made some before the fork that made this process
 _publishing: list[Callable[[], None]] = []
 _mirrors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by registry
+_trouble: list[str] = []  # why there was no sharing at the last fork
+_outside: list[bool] = []  # whether this process was forked like that
 
 Report = Callable[[str, str], None]
 
@@ -167,7 +170,9 @@ def _meet() -> Sharing:
     mine = Sharing(_family["it"], _directory[0] if _directory else None, _registries)
     sharing = _current.setdefault("it", mine)
     if sharing is mine:
-        _leave_with_multiprocessing()
+        sharing.leave_with_multiprocessing(leave)
+        if _outside:
+            sharing.stay_out()
     return sharing
 
 
@@ -303,33 +308,38 @@ def leave() -> None:
 
 
 def _before_fork() -> None:
-    (current() or _meet()).before_fork()
+    try:
+        sharing = current() or _meet()
+    except (ImportError, OSError) as reason:  # what is needed now could not even be loaded
+        if not _trouble:
+            logging.getLogger("measurand").warning("no metrics are shared with forked processes (%s). Said once.", reason)
+        _trouble[:] = [f"{type(reason).__name__}: {reason}"]
+        return
+    _trouble.clear()
+    sharing.before_fork()
 
 
 def _after_fork_in_parent() -> None:
-    _current["it"].after_fork_in_parent()
+    sharing = current()
+    if sharing is not None:
+        sharing.after_fork_in_parent()
 
 
 def _after_fork_in_child() -> None:
     _mirrors.clear()
     _sites_of_others.update(_sites)
-    _current["it"].after_fork_in_child()
-    _leave_with_multiprocessing()
+    sharing = current()
+    if sharing is None:  # it has its parent's numbers besides its own, which are not to be counted twice
+        _outside[:] = [True]
+        return
+    _outside.clear()
+    sharing.after_fork_in_child()
+    sharing.leave_with_multiprocessing(leave)
 
 
-def _leave_with_multiprocessing() -> None:
-    """Its children end without what ``atexit`` knows."""
-    util = sys.modules.get("multiprocessing.util")
-    process = sys.modules.get("multiprocessing.process")
-    if util is not None:
-        util.register_after_fork(_current["it"], _finalize)  # it forgets finalizers in its forked children
-        if process is not None and process.parent_process() is not None:
-            _finalize(None)
-
-
-def _finalize(_: object) -> None:
-    util = sys.modules["multiprocessing.util"]
-    util.Finalize(None, leave, exitpriority=-100)
+def trouble() -> str:
+    """Why processes that this one was forked from, or has forked, do not share their numbers with it; an empty string if they do."""
+    return _trouble[0] if _trouble else ""
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------------------

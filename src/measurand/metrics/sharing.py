@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -306,6 +307,23 @@ class Sharing(Leading, Noting, Standing):
                 with suppress(OSError):
                     family.leave()
 
+    def stay_out(self) -> None:
+        """Never share: this process has numbers of its parent's besides its own."""
+        self._has_left = True
+
+    def leave_with_multiprocessing(self, leave: Callable[[], None]) -> None:
+        """Have this process leave also at the end of a child of ``multiprocessing``, which ends without what ``atexit`` knows."""
+        util = sys.modules.get("multiprocessing.util")
+        process = sys.modules.get("multiprocessing.process")
+
+        def finalize(_: object) -> None:
+            sys.modules["multiprocessing.util"].Finalize(None, leave, exitpriority=-100)
+
+        if util is not None:
+            util.register_after_fork(self, finalize)  # it forgets finalizers in its forked children
+            if process is not None and process.parent_process() is not None:
+                finalize(None)
+
     # -- reading -----------------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -354,4 +372,3 @@ class Sharing(Leading, Noting, Standing):
                 if metric.series and only in {None, token}:
                     found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
             self._read_lanes(self._family, found)
-
