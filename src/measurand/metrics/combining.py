@@ -90,18 +90,18 @@ def added(rows: dict[Key, list[float]], others: Iterable[Other], width: int, rem
     for metric, values, _, _ in others:
         for key, at in metric.series.items():
             state = values[at - 1]
-            numbers: Any = values[at : at + width]
+            rest = None
             if not state > 0.0 or state in removed:
-                numbers = remaining("counter", state, numbers, removed)
-                if numbers is None:
+                rest = remaining("counter", state, values[at : at + width], removed)
+                if rest is None:
                     continue
             row = rows.get(key)
             if row is None:
-                rows[key] = list(numbers)
+                rows[key] = rest or list(values[at : at + width])
             elif width == 1:
-                row[0] += numbers[0]
+                row[0] += rest[0] if rest else values[at]
             else:
-                rows[key] = [mine + theirs for mine, theirs in zip(row, numbers, strict=True)]
+                rows[key] = [mine + theirs for mine, theirs in zip(row, rest or values[at : at + width], strict=True)]
 
 
 def by_rule(rule: str, entries: Mapping[Key, list[Entry]]) -> dict[Key, list[float]]:
@@ -137,11 +137,14 @@ def entries_of(
     entries: dict[Key, list[Entry]] = {}
     for metric, values, alive, writer in others:
         for key, at in metric.series.items():
-            state, numbers = values[at - 1], values[at : at + 3]
+            state, value, stamp, ways = values[at - 1], values[at], values[at + 1], values[at + 2]
             if not state > 0.0 or state in removed:
-                numbers = remaining("gauge", state, numbers, removed)
-            if numbers is not None and (numbers[1] >= oldest or expire_after is None):
-                entries.setdefault(key, []).append(Entry(numbers[0], numbers[1], int(numbers[2]), alive, writer))
+                rest = remaining("gauge", state, (value, stamp, ways), removed)
+                if rest is None:
+                    continue
+                value = rest[0]
+            if expire_after is None or stamp >= oldest:
+                entries.setdefault(key, []).append(Entry(value, stamp, int(ways), alive, writer))
     return entries
 
 

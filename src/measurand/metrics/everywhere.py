@@ -125,14 +125,16 @@ def _own_entries(sharing: Sharing, definition: Definition, frozen: Any, shown: S
     """This process' values of a gauge."""
     called = {row for row, _ in frozen.payloads()}
     entries = {}
+    places, values, pid = shown.places, sharing.own_values(), os.getpid()
     for row, (key, numbers) in enumerate(frozen.rows()):
-        stamp, ways = sharing.marks(definition, key)
+        at = places.get(key)
+        stamp, ways = (values[at + 1], int(values[at + 2])) if at is not None and values is not None else (0.0, 0)
         if row in called:
             stamp, ways = clock.monotonic(), WAS_SET
             metric: Any = shown.metric()
             if metric is not None:  # the others show this until it is called again
                 core.GaugeBase.set(metric.labels(*key) if key else metric, numbers[0])
-        entries[key] = Entry(numbers[0], stamp, ways, True, os.getpid())
+        entries[key] = Entry(numbers[0], stamp, ways, True, pid)
     for key in notes.hidden:
         rest = remaining("gauge", *notes.own(key), notes.removed)
         if rest is None:

@@ -44,6 +44,12 @@ class Noting:
     _family: Family | None
     _places: Places | None
 
+    if TYPE_CHECKING:  # what the other parts have
+
+        def _everything(self, found: dict[Token, list[Other]], only: Token | None = None) -> None: ...
+
+        def _is_elsewhere(self, token: Token) -> bool: ...
+
     def _begin_notes(self) -> None:
         self._removals: Removals | None = None
         self._exemplars: exemplars.Writer | None = None
@@ -89,10 +95,6 @@ class Noting:
             self._say_once("what processes of this service have removed may be shown again", damage)
             return True
 
-    def _everything(self, found: dict[Token, list[Other]], only: Token | None = None) -> None:
-        """All that other processes have, and what earlier ones left in this process' lane; or only what is of one metric."""
-        raise NotImplementedError
-
     @contextmanager
     def _removing_from_all(self, shown: Shown, chosen: Chosen | None, how: How) -> Iterator[None]:
         """Remove the chosen series wherever other processes have recorded in them, once the block is done; the lock is held."""
@@ -100,16 +102,16 @@ class Noting:
         if chosen is None or family is None or places is None:
             yield
             return
-        found: dict[Token, list[Other]] = {}
+        has_any = how == "reset" or shown.token in places.unclaimed
         with suppress(OSError):
-            self._everything(found, shown.token)
-        if how != "reset" and not found:
+            has_any = has_any or self._is_elsewhere(shown.token)
+        if not has_any:
             yield
             return
+        found: dict[Token, list[Other]] = {}
         self._refresh_removals()
         removals = self._removals or Removals(family.directory)
         with removals.exclusive(family):
-            found.clear()
             with suppress(OSError):
                 self._everything(found, shown.token)
             lanes = [(metric, values) for metric, values, *_ in found.get(shown.token, ())]
@@ -137,6 +139,10 @@ class Noting:
         yield from states_of((metric, values) for of in found.values() for metric, values, *_ in of)
         if self._places is not None:
             yield from states_of((metric, self._places.lane.values) for metric in self._places.lane.contents.metrics)
+
+    def own_values(self) -> Any:
+        """The cells of this process' lane; ``None`` if it has none."""
+        return self._places.lane.values if self._places is not None else None
 
     def own_cells(self, definition: Any, key: Key) -> tuple[float, list[float]]:
         """A series of this process as others see it: its state and its cells, a gauge's with their marks."""

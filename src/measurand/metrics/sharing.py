@@ -360,15 +360,9 @@ class Sharing(Leading, Noting, Standing):
         """What the lane has of one of this process' metrics."""
         return self._places.shown.get(definition) if self._places is not None else None
 
-    def marks(self, definition: Any, key: Key) -> tuple[float, int]:
-        """When one of this process' own gauges was last written to, and how; see ``core.contract``. Inside :meth:`others`."""
-        shown = self.shown_as(definition)
-        at = shown.places.get(key) if shown is not None else None
-        return (0.0, 0) if at is None or self._places is None else (self._places.lane.values[at + 1], int(self._places.lane.values[at + 2]))
-
     def _everything(self, found: dict[Token, list[Other]], only: Token | None = None) -> None:
         if self._family is not None and self._places is not None:
             for token, metric in self._places.unclaimed.items():
                 if metric.series and only in {None, token}:
                     found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
-            self._read_lanes(self._family, found)
+            self._read_lanes(self._family, found, only)

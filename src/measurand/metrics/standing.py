@@ -148,10 +148,21 @@ class Standing:
         text = "what another process of this service has recorded is damaged (lane %d: %s) and left out in part"
         self._say(("lane", number), text, number, damage)
 
-    def _read_lanes(self, family: Family, found: dict[Token, list[Other]]) -> None:
-        for reading, alive in self._readable(family, Reader.read):
+    def _read_lanes(self, family: Family, found: dict[Token, list[Other]], only: Token | None = None) -> None:
+        def read(reader: Reader) -> Any:
+            looked = reader.check() if only is not None else None
+            return reader.read() if looked is None or any(_is_used(metric, only) for metric in looked.metrics) else looked
+
+        for reading, alive in self._readable(family, read):
             for metric in reading.metrics:
-                found.setdefault(token_of(metric), []).append(Other(metric, reading.values, alive, reading.writer))
+                if only is None or _is_used(metric, only):
+                    found.setdefault(token_of(metric), []).append(Other(metric, reading.values, alive, reading.writer))
+
+    def _is_elsewhere(self, token: Token) -> bool:
+        """Whether another lane has series of a metric."""
+        if self._family is None:
+            return False
+        return any(_is_used(metric, token) for reading, _ in self._readable(self._family, Reader.check) for metric in reading.metrics)
 
     def _note_readable(self, reason: OSError | None) -> None:
         """Whether the lanes of the others could be read just now."""
@@ -186,3 +197,7 @@ class Standing:
             reason = places.reason if places.unshared else ""
             self._last = State(1 + others, len(self._damaged) + set_aside, unshared, reason)
             return self._last
+
+
+def _is_used(metric: Metric, token: Token | None) -> bool:
+    return bool(metric.series) and token_of(metric) == token
