@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from measurand import clock
+from measurand.cli import family
 from measurand.cli.pages import Answer, Place, Unreachable, ask
 from measurand.config import variable
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser(prog="measurand", description="Ask a running service, or tell it to leave.")
+    parser = argparse.ArgumentParser(prog="measurand", description="Ask a running service, or tell it to leave; show its processes.")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _verb(verbs, "ready", _ready, "say whether a service wants traffic")
     waiting = _verb(verbs, "wait", _wait, "wait until a service is ready, live or started")
@@ -38,6 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drain.add_argument("--wait", action="store_true", help="return when it can be stopped without anybody noticing")
     drain.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="how long to wait at most (default: %(default)g)")
     drain.add_argument("--token", default=None, help="the service's bearer token (default: MEASURAND_TOKEN)")
+    about = "show the families of worker processes of this user"
+    of_families = verbs.add_parser("family", help=about, description=about.capitalize() + ".")
+    family.add_arguments(of_families)
+    of_families.set_defaults(run=family.run)
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.run(chosen)

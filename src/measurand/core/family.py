@@ -42,7 +42,7 @@ try:
 except ImportError:  # not a POSIX system: every process stays alone
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories"]
+__all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories", "holder_of"]
 
 CAN_MEET = fcntl is not None
 """Whether processes can meet on this system at all."""
@@ -204,7 +204,7 @@ class Family:
         found = []
         for number in self._numbers():
             with suppress(OSError):
-                holder = _holder(self._locks, FIRST_LIFE + number) if number != self.lane else None
+                holder = holder_of(self._locks, FIRST_LIFE + number) if number != self.lane else None
                 if holder is not None and holder > 0:
                     found.append(holder)
         return found
@@ -299,7 +299,7 @@ class Family:
 
     def _is_locked(self, byte: int) -> bool:
         with suppress(OSError):
-            return _holder(self._locks, byte) is not None
+            return holder_of(self._locks, byte) is not None
         return False
 
 
@@ -337,7 +337,7 @@ def _lock(descriptor: int, byte: int, kind: int) -> bool:
     return True
 
 
-def _holder(descriptor: int, byte: int) -> int | None:
+def holder_of(descriptor: int, byte: int) -> int | None:
     """The process id of another process that has a lock; ``None`` if there is none."""
     answer = struct.unpack_from(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, _flock(fcntl.F_WRLCK, byte)))
     kind, holder = (answer[0], answer[4]) if _LINUX else (answer[3], answer[2])

@@ -216,10 +216,10 @@ def checked_header(data: bytes, size: int) -> Header:
     if len(data) < START:
         raise Damaged("it ends in its header")
     magic, checksum, version, identity, index, cells = HEADER.unpack_from(data)
+    if magic == MAGIC and version != VERSION:
+        raise Damaged(f"its format is version {version}, ours {VERSION}")
     if magic != MAGIC or zlib.crc32(struct.pack("=IQQQ", version, identity, index, cells)) != checksum:
         raise Damaged("its header is wrong")
-    if version != VERSION:
-        raise Damaged(f"its format is version {version}, ours {VERSION}")
     found = Header(identity, index, cells, *struct.unpack_from("=QQQQ", data, USED * 8))
     if not found.size <= min(size, LARGEST):
         raise Damaged("it has not its full size")
