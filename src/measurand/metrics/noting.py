@@ -29,8 +29,8 @@ __all__ = ["Chosen", "How", "Noting"]
 
 log = logging.getLogger("measurand")
 
-Chosen = Callable[[], Callable[[Key], bool]]
-"""Gives the test of which series of a metric are removed, by label values."""
+Chosen = Callable[[], Key | Callable[[Key], bool]]
+"""Says which series of a metric are removed: the label values of one, or the test of them."""
 
 How = Literal["remove", "replace", "reset"]
 """What is done to them: "replace" means that this process has stated all there are, "reset" that they go on from zero."""
@@ -116,17 +116,16 @@ class Noting:
                 self._everything(found, shown.token)
             lanes = [(metric, values) for metric, values, *_ in found.get(shown.token, ())]
             yield  # what it raises leaves all as it is
-            is_chosen = chosen()
+            which = chosen()
             gone: dict[float, Any] = {}
             if how != "replace" or _is_one_value(shown, places, lanes):
                 for metric, values in lanes:
-                    for key, at in metric.series.items():
-                        if values[at - 1] and is_chosen(key):
+                    for at in _of(metric.series, which):
+                        if values[at - 1]:
                             gone[values[at - 1]] = values[at : at + metric.width]
             if how == "reset":
-                for key, at in shown.places.items():
-                    if is_chosen(key):
-                        places.lane.renew(at)
+                for at in _of(shown.places, which):
+                    places.lane.renew(at)
             try:
                 removals.add(gone, self._states)
             except OSError as reason:
@@ -267,6 +266,12 @@ class Noting:
                 for series in core.children(metric) if metric.definition.labelnames else [metric]:
                     for exemplar in core.exemplars(series).values():
                         self.give_exemplar(series, exemplar)
+
+
+def _of(series: Mapping[Key, int], which: Key | Callable[[Key], bool]) -> list[int]:
+    if isinstance(which, tuple):
+        return [series[which]] if which in series else []
+    return [at for key, at in series.items() if which(key)]
 
 
 def _is_one_value(shown: Shown, places: Places, lanes: list[tuple[Any, Any]]) -> bool:

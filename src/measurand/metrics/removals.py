@@ -79,11 +79,10 @@ class Removals:
             Damaged: The file does not hold what was written; nothing is known then.
         """
         try:
-            found = os.stat(self._path, follow_symlinks=False)
+            seen = self._look()
         except OSError:
             changed, self._seen, self.known = self._seen is not None, None, {}
             return changed
-        seen = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
         if seen == self._seen:
             return False
         self._seen, self.known = seen, {}
@@ -132,7 +131,11 @@ class Removals:
             notes = {state: note for state, note in notes.items() if state in there}
             self._most = 2 * len(notes) + SLACK
         self._write(notes)
-        self.known = notes
+        self._seen, self.known = self._look(), notes
+
+    def _look(self) -> tuple[int, ...]:
+        found = os.stat(self._path, follow_symlinks=False)
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def _write(self, notes: Mapping[float, Removed]) -> None:
         content = [[state, note.when, *note.numbers] for state, note in notes.items()]

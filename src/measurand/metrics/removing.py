@@ -18,7 +18,7 @@ class Removing:
     if not TYPE_CHECKING:
 
         def remove(self, *labelvalues: object) -> None:  # noqa: D102 - as below
-            with shared.removing(self, lambda: support.by_position(core.spec(self), labelvalues).__eq__):
+            with shared.removing(self, lambda: support.by_position(core.spec(self), labelvalues)):
                 super().remove(*labelvalues)
 
         def remove_by_labels(self, labels: Mapping[str, object]) -> None:  # noqa: D102 - as below
@@ -53,7 +53,7 @@ class Resetting:
 
         def reset(self) -> None:  # noqa: D102 - as below
             mine = core.key(self) or ()
-            with shared.removing(self, lambda: mine.__eq__, "reset"):
+            with shared.removing(self, lambda: mine, "reset"):
                 super().reset()
 
         reset.__doc__ = core.CounterBase.reset.__doc__
