@@ -168,7 +168,7 @@ class Show:
             f"{len(scrapes)} scrapes just now were answered by {len(workers)} worker processes: {answered}.",
             f"Whoever answered showed what all of them had counted: {seen}, {course}.",
             f"Do the same by hand:     curl -si {self._url}metrics | grep -i -e ^x-worker -e ^kits_created_total",
-            "The workers' own lanes:  measurand family",
+            f"What each has recorded:  {sys.executable} -m measurand family --pid {min(workers, default='PID')}",
         ]
         return "\n".join([*lines, ""])
 

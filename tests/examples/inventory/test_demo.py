@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import URLError
@@ -12,7 +13,7 @@ from urllib.error import URLError
 import pytest
 
 from examples.inventory.child import Ended, serving
-from tests.examples.inventory.running import SOON, Command, fetch, scrape
+from tests.examples.inventory.running import ROOT, SOON, Command, fetch, scrape
 from tests.servers.process import require
 from tests.servers.prometheus import binary
 
@@ -51,6 +52,8 @@ def test_it_shows_live_numbers_to_people_and_to_a_prometheus_until_a_signal_ends
         answered = demo.said(r"10 scrapes just now were answered by \d worker processes: (.*)\.")
         assert sum(int(times) for times in re.findall(r"\((\d+) x\)", answered)) == 10
         assert "never fewer than before" in demo.said(r"Whoever answered showed what all of them had counted: .*")
+        lanes = subprocess.run(demo.said(r"What each has recorded:  (.*)").split(), cwd=ROOT, capture_output=True, text=True, check=True)
+        assert re.search(r"\d of \d lanes alive", lanes.stdout)
         require(binary("prometheus", "2.42"))
         address = demo.said(r"Prometheus +(http://\S+/)")
         query = f"{address}api/v1/query?query=sum(inventory_quantity_changes_total)"
