@@ -20,3 +20,11 @@ def test_metrics_without_labels_are_left_out() -> None:
     Counter("plain_total", "Plain", registry=registry).inc()
     LibraryCollector(registry)
     assert registry.get_sample_value("measurand_series", {"metric": "plain"}) is None
+
+
+def test_a_process_that_is_alone_says_so() -> None:
+    registry = CollectorRegistry()
+    LibraryCollector(registry)
+    standing = {name: registry.get_sample_value(f"measurand_{name}") for name in ("processes", "quarantined_lanes", "unshared_series")}
+    assert standing == {"processes": 1, "quarantined_lanes": 0, "unshared_series": 0}
+    assert registry.get_sample_value("measurand_sharing_failed") == 0

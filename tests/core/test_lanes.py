@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,92 @@ def test_what_stands_before_the_damage_is_still_read(tmp_path: Path) -> None:
     reader = Reader(tmp_path / "hurt")
     assert sorted(seen(reader)) == ["0", "1", "2", "3"]
     assert reader.read().damage == "a record's checksum is wrong"
+
+
+# -- the writer ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "damage"),
+    [
+        (lambda path: None, None),
+        (lambda path: os.truncate(path, 70), "it was truncated"),
+        (os.unlink, "it is gone"),
+        (written, "another file has its name"),
+        (lambda path: overwrite(path, 3, b"x"), "its header or index was changed"),
+        (lambda path: overwrite(path, 8 * lane_format.USED, b"xx"), "its header or index was changed"),
+        (lambda path: overwrite(path, 8 * lane_format.SEQUENCE, b"x"), "its header or index was changed"),
+        (lambda path: overwrite(path, lane_format.START + 30, b"x"), "its header or index was changed"),
+    ],
+)
+def test_a_writer_notices_what_was_done_to_its_lane(tmp_path: Path, act: Callable[[Path], object], damage: str | None) -> None:
+    lane = written(tmp_path / "lane-0")
+    act(lane.path)
+    assert lane.damage == damage
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def test_a_writer_goes_on_whatever_its_lane_says_of_itself(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0")
+    for word in (lane_format.USED, lane_format.SEQUENCE, lane_format.UNSHARED):
+        overwrite(lane.path, 8 * word, b"\xff" * 8)
+    lane.add_series(0, ("new", ""))
+    lane.end_exchange()
+    lane.unshared += 1
+    reading = Reader(lane.path).read(attempts=1)
+    assert (len(reading.metrics[0].series), reading.damage, reading.unshared) == (4, None, 1)
+    assert lane.damage is None
+
+
+def test_readers_are_told_what_stands_elsewhere_for_want_of_room(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0")
+    lane.unshared = 7
+    assert (Reader(lane.path).read().unshared, Reader(lane.path).check().unshared) == (7, 7)
+    assert Lane.adopt(lane.path).unshared == 0
+
+
+def test_a_look_at_the_head_finds_the_same_damage(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0")
+    reader = Reader(lane.path)
+    assert (len(reader.check().metrics[0].series), reader.check().damage) == (3, None)
+    overwrite(lane.path, lane_format.START + lane.used - 9, b"x")
+    assert Reader(lane.path).check().damage == Reader(lane.path).read().damage == "a record's checksum is wrong"
+
+
+def test_label_values_of_any_reasonable_size_are_read_and_larger_ones_refused(tmp_path: Path) -> None:
+    lane = Lane.create(tmp_path / "lane-0", index=1 << 23)
+    metric = lane.add_metric(CONTENT)
+    keys = [("x" * size, "") for size in (10, lane_format.CHUNK - 60, lane_format.CHUNK, 3 * lane_format.CHUNK, 20)]
+    for key in keys:
+        lane.add_series(metric, key)
+    with pytest.raises(ValueError, match="too large to be shown"):
+        lane.add_series(metric, ("x" * lane_format.LARGEST_RECORD, ""))
+    lane.publish()
+    assert list(Reader(lane.path).read().metrics[0].series) == list(Lane.adopt(lane.path).contents.metrics[0].series) == keys
+
+
+def test_a_lane_that_cannot_be_adopted_for_want_of_space_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = written(tmp_path / "lane-0")
+
+    def refuse(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError, match="No space"):
+        Lane.adopt(lane.path)
+    assert len(seen(Reader(lane.path))) == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not tell of open files")
+def test_a_reader_keeps_no_file_open(tmp_path: Path) -> None:
+    lane = written(tmp_path / "lane-0")
+    before = len(os.listdir("/proc/self/fd"))
+    readers = [Reader(lane.path) for _ in range(5)]
+    for reader in readers:
+        reader.read()
+    assert len(os.listdir("/proc/self/fd")) == before
