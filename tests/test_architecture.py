@@ -52,6 +52,7 @@ NO_SOURCE = {
 TESTED_BY: dict[str, str] = {
     "bootstrap/identity.py": "tests/bootstrap/test_runtime.py",
     "core/inspection.py": "tests/cli/test_family.py",
+    "core/tasks.py": "tests/core/test_family.py",
     "core/lane_format.py": "tests/core/test_lanes.py",
     "family.py": "tests/cli/test_family.py",
     "metrics/everywhere.py": "tests/metrics/test_features_across_processes.py",

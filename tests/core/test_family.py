@@ -314,3 +314,31 @@ def test_the_last_one_out_leaves_everything_to_a_worker_that_is_starting(base: P
     """As when a master that takes no part exchanges its workers."""
     done = subprocess.run([sys.executable, "-c", EXCHANGE, str(base)], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["False", "counted", "True", "False"], done.stderr
+
+
+def test_tasks_have_leaders_of_their_own_and_the_last_of_those_who_take_part_is_told_so(tmp_path: Path) -> None:
+    mine = Family.meet("one", tmp_path)
+
+    def body(asked: Callable[[], str], answer: Callable[[Any], None]) -> None:
+        theirs = Family.meet("one", tmp_path)
+        theirs.take_part("end")
+        answer((theirs.lead("mine"), theirs.lead("theirs"), theirs.lead(), theirs.is_on("end")))
+        asked()
+        answer(theirs.step_back("end"))
+        asked()
+
+    assert mine.lead("mine")
+    mine.take_part("end")
+    other = Other(body)
+    assert other.answer() == "(False, True, True, True)"
+    assert (mine.lead("mine"), mine.lead("theirs"), mine.is_on("end")) == (True, False, True)
+    assert not mine.step_back("end")
+    other.tell("step back")
+    assert other.answer() == "True"
+    assert not mine.step_back("end"), "the last one is not done"
+    other.kill()
+    assert mine.step_back("end")
+    mine.let_go("end")
+    assert mine.lead("theirs")
+    mine.follow("theirs")
+    mine.leave()

@@ -23,7 +23,6 @@ import shutil
 import signal
 import struct
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +34,7 @@ from measurand.core.ancestry import CHOSEN
 from measurand.core.directories import Unavailable, base_directories, make_private, refuse_network
 from measurand.core.lane_format import START, WRITER
 from measurand.core.locks import NO_LINKS, fcntl, holder_of, lock, same_file
+from measurand.core.tasks import Tasks
 
 __all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories"]
 
@@ -42,12 +42,10 @@ CAN_MEET = fcntl is not None
 """Whether processes can meet on this system at all."""
 
 LOCKS = "locks"
-MEMBER, LEADER, FIRST_LANE = 0, 1, 16
-"""Bytes of ``locks``: everybody's, the leader's, those of the lanes."""
+MEMBER, FIRST_LANE = 0, 16
+"""Bytes of ``locks``: everybody's, and those of the lanes; ``tasks`` has others."""
 FIRST_LIFE = 1 << 31
 """From here on the writer of a lane has another one, once what an earlier writer left has been taken over."""
-FIRST_TASK = 1 << 32
-"""From here on each task that is told by a name has two: its leader's, and that of those who take part in it."""
 
 PATIENCE = 5.0
 """Seconds to wait for others who are coming, or removing what the dead left."""
@@ -69,7 +67,7 @@ class Member(NamedTuple):
     alive: bool
 
 
-class Family:
+class Family(Tasks):
     """This process' part in its family. Made by :meth:`meet`; not safe from several threads at once.
 
     Attributes:
@@ -203,38 +201,6 @@ class Family:
                     found.append(holder)
         return found
 
-    def lead(self, task: str = "") -> bool:
-        """Become the leader, or remain it; false while another process leads. The leader leads until it ends, or follows.
-
-        Args:
-            task: What in; the leaders of different tasks may be different processes.
-        """
-        return lock(self._locks, _leader_of(task), fcntl.F_WRLCK)
-
-    def follow(self, task: str = "") -> None:
-        """Lead no longer."""
-        lock(self._locks, _leader_of(task), fcntl.F_UNLCK)
-
-    def take_part(self, task: str) -> None:
-        """Be one of those of whom the last does what is to be done at the end of a task; see :meth:`step_back`."""
-        lock(self._locks, _leader_of(task) + 1, fcntl.F_RDLCK)
-
-    def step_back(self, task: str) -> bool:
-        """Take part no longer; whether this process is the last one, and has to do what is to be done before it lets go.
-
-        Of several that ask at the same moment one is told so, or one after the other; never none, and never two at a time.
-        """
-        lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
-        return lock(self._locks, _leader_of(task) + 1, fcntl.F_WRLCK)
-
-    def is_on(self, task: str) -> bool:
-        """Whether another process takes part in a task. From any thread."""
-        return self._is_locked(_leader_of(task) + 1)
-
-    def let_go(self, task: str) -> None:
-        """Have done what was to be done, or leave it to others."""
-        lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
-
     @property
     def is_there(self) -> bool:
         """Whether others still find this process here: its locks are held and the directory has not been removed."""
@@ -291,11 +257,6 @@ class Family:
         names = (name.removeprefix("lane-") for name in os.listdir(self.directory) if name.startswith("lane-"))
         return sorted(int(name) for name in names if name.isdecimal() and len(name) < 7)
 
-    def _is_locked(self, byte: int) -> bool:
-        with suppress(OSError):
-            return holder_of(self._locks, byte) is not None
-        return False
-
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
@@ -305,11 +266,6 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leader_of(task: str) -> int:
-    """The byte that the leader of a task has."""
-    return FIRST_TASK + 2 * zlib.crc32(task.encode()) if task else LEADER
 
 
 # -- directories -----------------------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from measurand.core import ancestry
-from measurand.core.family import FIRST_LANE, LEADER, LOCKS, MEMBER
+from measurand.core.family import FIRST_LANE, LOCKS, MEMBER
 from measurand.core.lanes import Damaged, Reader
-from measurand.core.locks import holder_of
+from measurand.core.locks import holder_from, holder_of
+from measurand.core.tasks import FIRST_TASK, LEADER
 
 __all__ = ["FamilySeen", "LaneSeen", "families", "started"]
 
@@ -55,7 +56,8 @@ class FamilySeen(NamedTuple):
         name: Its name.
         directory: Where it meets.
         alive: Whether any of its processes lives.
-        leader: The process id of its leader, 0 if that is in another container; ``None`` if none leads.
+        leader: The process id of its leader, or of one of them if tasks have different ones; 0 if that is in another container; ``None`` if
+            none leads.
         lanes: Its lanes.
         set_aside: Lanes that were damaged when another process was to go on with them, and what is wrong with them.
         size: Bytes that its files take together.
@@ -99,13 +101,18 @@ def _family(directory: Path) -> FamilySeen:
             directory.name,
             directory,
             holder_of(descriptor, MEMBER) is not None,
-            _pid(holder_of(descriptor, LEADER)),
+            _pid(_leader(descriptor)),
             [_lane(descriptor, number, directory / f"lane-{number}") for number in numbers],
             [(path, _damage(path)) for path in files if path.name.startswith("damaged-")],
             sum(_size(path) for path in files),
         )
     finally:
         os.close(descriptor)
+
+
+def _leader(descriptor: int) -> int | None:
+    holder = holder_of(descriptor, LEADER)
+    return holder_from(descriptor, FIRST_TASK) if holder is None else holder
 
 
 def _lane(descriptor: int, number: int, path: Path) -> LaneSeen:

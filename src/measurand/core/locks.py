@@ -17,7 +17,7 @@ try:
 except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["NO_LINKS", "fcntl", "holder_of", "lock", "same_file"]
+__all__ = ["NO_LINKS", "fcntl", "holder_from", "holder_of", "lock", "same_file"]
 
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _LINUX = sys.platform.startswith("linux")
@@ -25,8 +25,8 @@ _FLOCK = "@hhqqi" if _LINUX else "@qqihh"
 """``struct flock`` in <fcntl.h>: type, whence, start, length, holder; the BSDs and macOS begin with the start."""
 
 
-def _flock(kind: int, byte: int) -> bytes:
-    values = (kind, os.SEEK_SET, byte, 1, 0) if _LINUX else (byte, 1, 0, kind, os.SEEK_SET)
+def _flock(kind: int, byte: int, count: int = 1) -> bytes:
+    values = (kind, os.SEEK_SET, byte, count, 0) if _LINUX else (byte, count, 0, kind, os.SEEK_SET)
     return struct.pack(_FLOCK, *values) + bytes(8)
 
 
@@ -43,7 +43,16 @@ def lock(descriptor: int, byte: int, kind: int) -> bool:
 
 def holder_of(descriptor: int, byte: int) -> int | None:
     """The process id of another process that has a lock; ``None`` if there is none."""
-    answer = struct.unpack_from(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, _flock(fcntl.F_WRLCK, byte)))
+    return _holder(descriptor, _flock(fcntl.F_WRLCK, byte))
+
+
+def holder_from(descriptor: int, byte: int) -> int | None:
+    """The process id of another process that has a byte from this one on for itself; ``None`` if there is none."""
+    return _holder(descriptor, _flock(fcntl.F_RDLCK, byte, 0))
+
+
+def _holder(descriptor: int, asked: bytes) -> int | None:
+    answer = struct.unpack_from(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     kind, holder = (answer[0], answer[4]) if _LINUX else (answer[3], answer[2])
     return None if kind == fcntl.F_UNLCK else holder
 

@@ -218,10 +218,7 @@ def follow(task: str = "") -> None:
 
 
 def take_part(task: str) -> None:
-    """Be one of the processes of whom the last one does something at the end; see :func:`stepping_back`.
-
-    A forked child does not take part because its parent does.
-    """
+    """Be one of whom the last does something at the end; see :func:`stepping_back`. A forked child is none because its parent is."""
     if _family:
         (company() or current() or _meet()).take_part(task)
 
@@ -232,25 +229,17 @@ def is_on(task: str) -> bool:
     return sharing is not None and sharing.is_on(task)
 
 
-@contextmanager
-def stepping_back(task: str) -> Iterator[bool]:
-    """Take part no longer; yields whether this process is the last one, and has to do in the block what is to be done.
+def stepping_back(task: str) -> AbstractContextManager[bool]:
+    """A context in which one takes part no longer; yields whether this process is the last one, and has to do in it what is to be done.
 
     True in a process that is alone. Of several that come at the same moment at least one is told so, and no two at a time.
     """
     sharing = current()
-    if sharing is None:
-        yield True
-        return
-    with sharing.stepping_back(task) as is_last:
-        yield is_last
+    return nullcontext(True) if sharing is None else sharing.stepping_back(task)
 
 
 def meeting_place() -> Path | None:
-    """The directory in which this process meets the others of its service, for small files that are gone with the last of them.
-
-    ``None`` while it is alone.
-    """
+    """The directory in which the processes of the service meet, for small files that go with the last of them; ``None`` when alone."""
     sharing = current()
     return None if sharing is None else sharing.meeting_place
 
