@@ -1,4 +1,4 @@
-"""A service of four workers under real servers, with nothing set up: any worker shows what all of them have counted, exactly."""
+"""Services of several workers under real servers, with nothing set up: any worker shows what all of them have counted, exactly."""
 
 from __future__ import annotations
 
@@ -6,145 +6,220 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection, HTTPException
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.servers.process import Process, environment_of, free_port, until
-from tests.support import SCALE
+from tests.e2e.families.programs import WAYS
+from tests.e2e.families.running import ROOT, Fleet, Scrape
+from tests.e2e.families.servers import OTHERS, RELOADING, SERVERS, gunicorn
+from tests.servers.process import until
+from tests.support import SCALE, in_background
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")]
 
-WORKERS = 4
-APP = '''
-import json, os
-from pathlib import Path
-from measurand import Counter, Gauge, Histogram, REGISTRY, generate_latest
-from measurand.metrics import shared
+WORKERS, HITS, SCRAPES = 4, 1000, 100
+LONG = SCALE >= 10
 
-shared.begin(Path(__file__).with_name("families"))
-HITS, SECONDS, BUSY = Counter("hits", "d", ["path"]), Histogram("seconds", "d"), Gauge("busy", "d")
-journal = os.open(Path(__file__).with_name("journal"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-def answer(path):
-    if path == "/scrape":
-        generate_latest()
-        return json.dumps([REGISTRY.get_sample_value(*of) or 0 for of in (("hits_total", {"path": "/hit"}), ("seconds_count",), ("busy",))])
-    with BUSY.track_inprogress(), SECONDS.time():
-        HITS.labels(path).inc()
-        os.write(journal, b"x" if path == "/hit" else b"")
-    return str(os.getpid())
-
-def wsgi(environ, start):
-    start("200 OK", [])
-    return [answer(environ["PATH_INFO"]).encode()]
-
-async def asgi(scope, receive, send):
-    if scope["type"] == "http":
-        body = answer(scope["path"]).encode()
-        headers = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-'''
-SERVERS = {
-    "gunicorn": ["gunicorn", "service:wsgi", "--workers", str(WORKERS), "--bind", "127.0.0.1:PORT"],
-    "gunicorn preloaded": ["gunicorn", "service:wsgi", "--preload", "--workers", str(WORKERS), "--bind", "127.0.0.1:PORT"],
-    "uvicorn": ["uvicorn", "service:asgi", "--workers", str(WORKERS), "--port", "PORT", "--log-level", "warning"],
-}
+DIES_OF_ITS_SIGNAL = ("uvicorn", "gunicorn, uvicorn workers", "gunicorn, FastAPI")
+"""Servers whose workers end by the signal that told them to, with no chance to tidy up; the next start does."""
 
 
-class Service:
-    """A running service."""
-
-    def __init__(self, server: str, folder: Path) -> None:
-        (folder / "service.py").write_text(APP)
-        self.port, self.folder, self.families = free_port(), folder, folder / "families"
-        command = [sys.executable, "-m", *(part.replace("PORT", str(self.port)) for part in SERVERS[server])]
-        environment = {**environment_of(Path(sys.executable)), "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
-        self.process = Process(command, folder, env=environment)
-        until(lambda: len(self.workers()) == WORKERS, lambda: f"{self.workers()} work:\n{self.process.log[-2000:]}", 60)
-
-    def ask(self, path: str) -> str:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read().decode()
-        finally:
-            connection.close()
-
-    def try_to_ask(self, path: str) -> str | None:
-        try:
-            return self.ask(path)
-        except (OSError, HTTPException):  # the worker was killed, or none listens yet
-            return None
-
-    def scrape(self) -> list[float]:
-        numbers: list[float] = json.loads(self.ask("/scrape"))
-        return numbers
-
-    def workers(self) -> set[str]:
-        return {worker for worker in (self.try_to_ask("/warm") for _ in range(30)) if worker}
-
-    def lanes(self) -> list[Path]:
-        return list(self.families.glob("*/lane-*"))
+def page_of(server: str) -> str:
+    return "/v1/metrics" if "Flask" in server or "FastAPI" in server else "/metrics"
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
-    started: list[Service] = []
-
-    def service(server: str) -> Service:
-        package = server.split(maxsplit=1)[0]
-        pytest.importorskip(package, reason=f"{package} is not there; run: pip install {package}")
-        started.append(Service(server, tmp_path))
-        return started[-1]
-
-    yield service
-    for one in started:
-        one.process.stop()
-
-
-@pytest.mark.parametrize("server", SERVERS)
-def test_p4_every_scrape_of_four_workers_reads_exactly_what_all_have_counted(start: Callable[[str], Service], server: str) -> None:
-    service = start(server)
-    seconds_before = service.scrape()[1]
-    served = [service.ask("/hit") for _ in range(1000)]
-    assert len(set(served)) > 1
-    assert {tuple(service.scrape()) for _ in range(100)} == {(1000.0, seconds_before + 1000, 0.0)}
-    assert len(service.lanes()) <= WORKERS + 1
+@pytest.mark.parametrize("server", {**SERVERS, **OTHERS} if LONG else SERVERS)
+def test_p4_every_scrape_reads_exactly_what_all_workers_have_counted(server: str, tmp_path: Path) -> None:
+    command, page = (SERVERS | OTHERS)[server], page_of(server)
+    with Fleet(command, tmp_path, page=page) as fleet:
+        assert len(fleet.hit(HITS)) == WORKERS
+        pages = [page, "/latest"] if page == "/metrics" else [page]
+        scrapes = [fleet.scrape(pages[turn % len(pages)]) for turn in range(SCRAPES)]
+        assert {scrape.numbers for scrape in scrapes} == {(HITS, HITS, 0)}
+        if page == "/v1/metrics":
+            assert {scrape.total("http_requests_total", endpoint="/hit") for scrape in scrapes} == {HITS}
+        assert len(fleet.lanes()) <= WORKERS + 1
+    if not server.startswith(DIES_OF_ITS_SIGNAL):
+        assert fleet.left() == []
+    assert "Traceback" not in fleet.process.log
 
 
-def test_p1_killed_workers_leave_their_counts_and_no_files(start: Callable[[str], Service]) -> None:
-    service = start("gunicorn")
-    stop, chance, before, kills = threading.Event(), random.Random(1), 0.0, 0
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "serve"] if LONG else ["pool, fork", "pool, spawn", "subprocess"])
+def test_p4_programs_that_share_their_work_among_processes(way: str, tmp_path: Path) -> None:
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    if way == "subprocess":  # these have nothing in common but what they are told
+        variables["MEASURAND_FAMILY_DIR"] = str(tmp_path / "family")
+    command = [sys.executable, "-m", "tests.e2e.families.programs", way]
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["shown"] == [HITS]
+    assert said["readers"] > 1
+    assert [place for place in said["places"] if Path(place).exists()] == []
 
-    def load() -> None:
-        while not stop.is_set():
-            service.try_to_ask("/hit")
 
-    threads = [threading.Thread(target=load) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(int(5 * SCALE)):
-            for _ in range(20):
-                answer = service.try_to_ask("/scrape")
-                if answer is not None:
-                    now = json.loads(answer)[0]
-                    assert now >= before
-                    before = now
-            os.kill(int(chance.choice(sorted(service.workers()))), signal.SIGKILL)
-            kills += 1
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    until(lambda: len(service.workers()) == WORKERS, lambda: f"{service.workers()} work")
-    assert abs(service.scrape()[0] - (service.folder / "journal").stat().st_size) <= kills
-    assert len(service.lanes()) <= WORKERS + 1
-    service.process.stop()
-    assert not service.families.exists()
+@pytest.mark.parametrize("server", RELOADING if LONG else ["Flask"])
+def test_servers_that_watch_for_changes_show_what_the_one_that_serves_counts(server: str, tmp_path: Path) -> None:
+    with Fleet(RELOADING[server], tmp_path, workers=1, page=page_of(server)) as fleet:
+        fleet.hit(100)
+        assert {fleet.scrape().numbers for _ in range(10)} == {(100, 100, 0)}
+
+
+def test_two_services_and_two_instances_of_one_that_a_shell_starts_never_mix(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        fleets = []
+        for number, options in enumerate([[], [], ["--preload"]]):
+            (tmp_path / str(number)).mkdir()
+            fleets.append(stack.enter_context(Fleet(gunicorn(*options, workers=2), tmp_path / str(number), workers=2)))
+        for number, fleet in enumerate(fleets, 1):
+            fleet.hit(10 * number)
+        for number, fleet in enumerate(fleets, 1):
+            assert {fleet.scrape().hits for _ in range(20)} == {10 * number}
+        assert len({place for fleet in fleets for place in fleet.note_places()}) == 3
+
+
+def test_celery_counts_what_its_children_do_on_the_page_of_its_main_process(tmp_path: Path) -> None:
+    for folder in ("queue", "control"):
+        (tmp_path / folder).mkdir()
+    command = ("celery", "--app", "tests.e2e.families.tasks", "worker", "--pool", "prefork", "--concurrency", "4", "--loglevel", "warning")
+    with Fleet(command, tmp_path, workers=0) as fleet:
+        send = "from tests.e2e.families.tasks import app; [app.send_task('hit') for _ in range(200)]"
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+        subprocess.run([sys.executable, "-c", send], cwd=tmp_path, env=variables, timeout=60, check=True)
+        until(lambda: fleet.scrape().numbers == (200, 200, 0), lambda: f"{fleet.scrape().numbers}; {fleet.process.log[-2000:]}", 60)
+        assert len(fleet.lanes()) <= 5
+    assert fleet.left() == []
+
+
+# -- workers that come and go ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def under_load(fleet: Fleet) -> Iterator[None]:
+    """Clients that hit, and one that scrapes and sees no counter go back; at the end all hits are there."""
+    before = [0.0]
+
+    def hit() -> None:
+        fleet.try_to_ask("/hit")
+
+    def scrape() -> None:
+        page = fleet.try_to_ask(fleet.page)
+        if page is not None:
+            now = Scrape(page).hits
+            assert now >= before[0], f"{now} after {before[0]}"
+            before[0] = now
+
+    with in_background(hit, hit, scrape):
+        yield
+    assert {fleet.scrape().hits for _ in range(10)} == {fleet.journalled}
+
+
+def exchange(fleet: Fleet) -> None:
+    """Have gunicorn replace its workers, and wait until it has."""
+    before = fleet.workers()
+    os.kill(fleet.process.pid, signal.SIGHUP)
+    until(lambda: (now := fleet.workers()) and not now & before, lambda: f"{fleet.workers()} after {before}", 60)
+
+
+def replace_master(fleet: Fleet) -> None:
+    """Have gunicorn start its successor, which is a family of its own, and stop the old one."""
+    before = fleet.workers()
+    os.kill(fleet.process.pid, signal.SIGUSR2)
+    new = until(lambda: fleet.workers() - before, lambda: fleet.process.log[-2000:], 60)
+    os.kill(fleet.master, signal.SIGTERM)
+    fleet.master = int(Path(f"/proc/{new.pop()}/stat").read_text().rpartition(")")[2].split()[1])
+    until(lambda: (now := fleet.workers()) and not now & before, lambda: f"{fleet.workers()} after {before}", 60)
+
+
+@pytest.mark.parametrize("workers", [1, WORKERS] if LONG else [WORKERS])
+def test_a_graceful_reload_keeps_every_count(tmp_path: Path, workers: int) -> None:
+    with Fleet(gunicorn(workers=workers), tmp_path, workers=workers) as fleet:
+        with under_load(fleet):
+            for _ in range(int(2 * SCALE)):
+                exchange(fleet)
+        assert len(fleet.lanes()) <= 2 * workers
+    assert fleet.left() == []
+
+
+@pytest.mark.parametrize("options", [["--preload"], ["--max-requests-jitter", "200"]] if LONG else [["--preload"]])
+def test_workers_that_are_replaced_after_so_many_requests_keep_every_count(tmp_path: Path, options: list[str]) -> None:
+    # a worker that is started in the moment of the stop is told so only when that time is over
+    with Fleet(gunicorn("--max-requests", "50", "--graceful-timeout", "3", *options), tmp_path) as fleet:
+        with under_load(fleet):
+            until(lambda: fleet.journalled > 500 * SCALE, lambda: f"{fleet.journalled}; {fleet.process.log[-2000:]}", 60 * max(SCALE, 1))
+        assert len(fleet.lanes()) <= WORKERS + 2
+    assert fleet.left() == []
+
+
+@pytest.mark.skipif(not LONG, reason="only in the long form")
+@pytest.mark.parametrize("named", [True, False])
+def test_a_binary_upgrade_keeps_every_count_where_a_directory_is_named(tmp_path: Path, named: bool) -> None:
+    """Without one the new program is a service of its own, as after any other start: it counts from zero."""
+    variables = {"MEASURAND_FAMILY_DIR": str(tmp_path / "family")} if named else {}
+    with Fleet((str(Path(sys.executable).with_name("gunicorn")), *gunicorn()[1:]), tmp_path, **variables) as fleet:
+        fleet.hit(100)
+        replace_master(fleet)
+        fleet.until_all_answer()
+        fleet.hit(100)
+        assert {fleet.scrape().hits for _ in range(20)} == {200 if named else 100}
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"] if LONG else ["gunicorn"])
+def test_what_is_killed_as_a_whole_is_forgotten_at_the_next_start(server: str, tmp_path: Path) -> None:
+    with Fleet(SERVERS[server], tmp_path) as fleet:
+        fleet.hit(20)
+        fleet.kill()
+        (left,) = fleet.left()
+    with Fleet(SERVERS[server], tmp_path) as fleet:
+        assert not left.exists()
+        assert fleet.scrape().hits == 0
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"] if LONG else ["gunicorn"])
+def test_p1_killed_workers_leave_their_counts_and_no_files(server: str, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    with Fleet(SERVERS[server], tmp_path) as fleet:
+        kills = int(3 * SCALE)
+        before = [0.0]
+
+        def hit() -> None:
+            fleet.try_to_ask("/hit")
+
+        def scrape() -> None:
+            page = fleet.try_to_ask("/metrics")
+            if page is not None:
+                now = Scrape(page).hits
+                assert now >= before[0], f"{now} after {before[0]}"
+                before[0] = now
+
+        with in_background(hit, hit, hit, scrape):
+            for _ in range(kills):
+                goal = fleet.journalled + 50
+                with suppress(ProcessLookupError):
+                    os.kill(int(chance.choice(sorted(fleet.workers()))), signal.SIGKILL)
+                until(lambda goal=goal: fleet.journalled > goal, lambda: f"{fleet.journalled}; {fleet.process.log[-2000:]}")
+        fleet.until_all_answer()
+        assert abs(fleet.scrape().hits - fleet.journalled) <= kills
+        assert len(fleet.lanes()) <= WORKERS + 1
+    if server == "gunicorn":
+        assert fleet.left() == []
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn", "gunicorn, threads, preloaded"] if LONG else ["gunicorn, threads, preloaded"])
+def test_what_killed_workers_were_about_to_do_is_under_way_no_longer(server: str, tmp_path: Path) -> None:
+    ask: Callable[[str], str | None]
+    with Fleet(SERVERS[server], tmp_path) as fleet:
+        ask = fleet.try_to_ask
+        with in_background(lambda: ask("/loiter"), lambda: (tmp_path / "go").exists() or ask("/loiter")):
+            until(lambda: fleet.scrape().numbers[2] == 2, lambda: f"{fleet.scrape().numbers}")
+            for worker in fleet.workers():
+                with suppress(ProcessLookupError):
+                    os.kill(int(worker), signal.SIGKILL)
+            (tmp_path / "go").touch()
+            fleet.until_all_answer()
+        until(lambda: fleet.scrape().numbers[2] == 0, lambda: f"{fleet.scrape().numbers}")

@@ -82,6 +82,16 @@ def test_a_gauge_that_is_set_again_to_what_it_was_comes_back(service: Service) -
     assert service.lines("again_") == ['again_max{k="x"} 4.0', 'again_mostrecent{k="x"} 4.0', 'again_sum{k="x"} 4.0']
 
 
+def test_a_gauge_that_was_set_and_is_moved_after_its_removal_begins_from_zero(service: Service) -> None:
+    service.everywhere("G = Gauge('moved_after', 'd', ['k'])")
+    service.at(1, "G.labels('x').set(5); G.labels('x').inc()")
+    service.at(2, "G.remove('x')")
+    service.at(1, "G.labels('x').inc(2)")
+    assert service.lines("moved_after") == ['moved_after{k="x"} 2.0']
+    service.at(1, "G.labels('x').set(4); G.labels('x').dec()")
+    assert service.lines("moved_after") == ['moved_after{k="x"} 3.0']
+
+
 def test_a_counter_that_is_reset_begins_from_zero(service: Service) -> None:
     service.everywhere("C, L = Counter('reset_plain', 'd'), Counter('reset_labels', 'd', ['k'])")
     for place in range(4):

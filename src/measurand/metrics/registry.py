@@ -107,7 +107,7 @@ class CollectorRegistry(RegistryPrivates):
                 self._nameless.append(collector)
         shared.enrol(self, collector)
         begin = getattr(collector, "registered", None) if getattr(collector, "is_optional", False) else None
-        if begin is not None:
+        if begin is not None:  # a collector of ours that has to be ready for forks from now on
             begin()
 
     def _admit(self, collector: Any, names: list[str]) -> None:

@@ -115,7 +115,7 @@ class GaugeBase(Instrument):
                     series._cells[0] += amount
         except IndexError:
             support.missing_labels(spec)
-        if series._marks is not None or not series._ways & WAS_ADDED:
+        if not series._ways & WAS_ADDED or (series._marks is not None and spec.expire_after is not None):
             mark(series, WAS_ADDED)
 
     def set(self, value: float) -> None:
