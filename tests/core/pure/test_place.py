@@ -114,6 +114,8 @@ def test_by_the_systems_clock_each_set_is_stamped_to_the_hundredth_of_a_second(m
         assert before - 0.01 <= place[STAMP] <= make.core.now()
         return place[STAMP] > than
 
+    stamps = [series.set(number) or place[STAMP] for number in range(1000)]
+    assert stamps == sorted(set(stamps))
     for _ in range(3):
         wait_until(lambda than=place[STAMP]: later(than))
         assert (place[0], place[WAYS]) == (*make.core.read(series), SET)
