@@ -56,6 +56,8 @@ TESTED_BY: dict[str, str] = {
     "family.py": "tests/cli/test_family.py",
     "metrics/everywhere.py": "tests/metrics/test_features_across_processes.py",
     "metrics/noting.py": "tests/metrics/test_removals.py",
+    "core/locks.py": "tests/core/test_family.py",
+    "metrics/identities.py": "tests/metrics/test_shared.py",
     "metrics/places.py": "tests/metrics/test_shared.py",
     "metrics/removing.py": "tests/metrics/test_removals.py",
     "metrics/sharing.py": "tests/metrics/test_shared.py",

@@ -17,13 +17,11 @@ many open files): two processes of one family never meet in two places.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
 import signal
 import struct
-import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,13 +34,9 @@ from measurand.core import ancestry
 from measurand.core.ancestry import CHOSEN
 from measurand.core.directories import Unavailable, base_directories, make_private, refuse_network
 from measurand.core.lane_format import START, WRITER
+from measurand.core.locks import NO_LINKS, fcntl, holder_of, lock, same_file
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: every process stays alone
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories", "holder_of"]
+__all__ = ["CAN_MEET", "Family", "Member", "Unavailable", "base_directories"]
 
 CAN_MEET = fcntl is not None
 """Whether processes can meet on this system at all."""
@@ -132,15 +126,15 @@ class Family:
     @classmethod
     def _enter(cls, place: Path) -> Family | None:
         """Take part if nobody has the place to himself. Clear what nobody can claim: all of a chosen place's, or without its locks."""
-        flags = os.O_RDWR | _NO_LINKS
+        flags = os.O_RDWR | NO_LINKS
         try:
             descriptor, alone = os.open(place / LOCKS, flags | os.O_CREAT | os.O_EXCL, 0o600), True
         except FileExistsError:
             descriptor, alone = os.open(place / LOCKS, flags), place.name == CHOSEN
         try:
-            if alone and _lock(descriptor, MEMBER, fcntl.F_WRLCK) and _same_file(descriptor, place / LOCKS):
+            if alone and lock(descriptor, MEMBER, fcntl.F_WRLCK) and same_file(descriptor, place / LOCKS):
                 _clear(place)
-            if _lock(descriptor, MEMBER, fcntl.F_RDLCK) and _same_file(descriptor, place / LOCKS):
+            if lock(descriptor, MEMBER, fcntl.F_RDLCK) and same_file(descriptor, place / LOCKS):
                 return cls(place, descriptor)
         except BaseException:
             os.close(descriptor)
@@ -150,7 +144,7 @@ class Family:
 
     def meet_again(self) -> Family:
         """Take part as a forked child: with locks of its own."""
-        if _lock(self._locks, MEMBER, fcntl.F_RDLCK) and _same_file(self._locks, self.directory / LOCKS):
+        if lock(self._locks, MEMBER, fcntl.F_RDLCK) and same_file(self._locks, self.directory / LOCKS):
             return Family(self.directory, self._locks)
         os.close(self._locks)
         return self._meet_in(self.directory)
@@ -161,13 +155,13 @@ class Family:
         Others take such a lane for that of the process that is gone until :meth:`begin` is called.
         """
         for number in self._numbers():
-            if number != self.lane and _lock(self._locks, FIRST_LANE + number, fcntl.F_WRLCK):
+            if number != self.lane and lock(self._locks, FIRST_LANE + number, fcntl.F_WRLCK):
                 if self.path(number).exists():
                     return self._take(number, True)
-                _lock(self._locks, FIRST_LANE + number, fcntl.F_UNLCK)
+                lock(self._locks, FIRST_LANE + number, fcntl.F_UNLCK)
         number = 0
         while True:
-            if number != self.lane and not self.path(number).exists() and _lock(self._locks, FIRST_LANE + number, fcntl.F_WRLCK):
+            if number != self.lane and not self.path(number).exists() and lock(self._locks, FIRST_LANE + number, fcntl.F_WRLCK):
                 return self._take(number, self.path(number).exists())
             number += 1
 
@@ -181,13 +175,13 @@ class Family:
     def begin(self) -> None:
         """What stands in this process' lane is as of a process that lives, from now on."""
         if self.lane is not None:
-            _lock(self._locks, FIRST_LIFE + self.lane, fcntl.F_WRLCK)
+            lock(self._locks, FIRST_LIFE + self.lane, fcntl.F_WRLCK)
 
     def drop_lane(self) -> None:
         """Let others have this process' lane."""
         if self.lane is not None:
-            _lock(self._locks, FIRST_LIFE + self.lane, fcntl.F_UNLCK)
-            _lock(self._locks, FIRST_LANE + self.lane, fcntl.F_UNLCK)
+            lock(self._locks, FIRST_LIFE + self.lane, fcntl.F_UNLCK)
+            lock(self._locks, FIRST_LANE + self.lane, fcntl.F_UNLCK)
             self.lane = None
 
     def path(self, number: int) -> Path:
@@ -215,23 +209,23 @@ class Family:
         Args:
             task: What in; the leaders of different tasks may be different processes.
         """
-        return _lock(self._locks, _leader_of(task), fcntl.F_WRLCK)
+        return lock(self._locks, _leader_of(task), fcntl.F_WRLCK)
 
     def follow(self, task: str = "") -> None:
         """Lead no longer."""
-        _lock(self._locks, _leader_of(task), fcntl.F_UNLCK)
+        lock(self._locks, _leader_of(task), fcntl.F_UNLCK)
 
     def take_part(self, task: str) -> None:
         """Be one of those of whom the last does what is to be done at the end of a task; see :meth:`step_back`."""
-        _lock(self._locks, _leader_of(task) + 1, fcntl.F_RDLCK)
+        lock(self._locks, _leader_of(task) + 1, fcntl.F_RDLCK)
 
     def step_back(self, task: str) -> bool:
         """Take part no longer; whether this process is the last one, and has to do what is to be done before it lets go.
 
         Of several that ask at the same moment one is told so, or one after the other; never none, and never two at a time.
         """
-        _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
-        return _lock(self._locks, _leader_of(task) + 1, fcntl.F_WRLCK)
+        lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
+        return lock(self._locks, _leader_of(task) + 1, fcntl.F_WRLCK)
 
     def is_on(self, task: str) -> bool:
         """Whether another process takes part in a task. From any thread."""
@@ -239,13 +233,13 @@ class Family:
 
     def let_go(self, task: str) -> None:
         """Have done what was to be done, or leave it to others."""
-        _lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
+        lock(self._locks, _leader_of(task) + 1, fcntl.F_UNLCK)
 
     @property
     def is_there(self) -> bool:
         """Whether others still find this process here: its locks are held and the directory has not been removed."""
         try:
-            return _same_file(self._locks, self.directory / LOCKS)
+            return same_file(self._locks, self.directory / LOCKS)
         except OSError:
             return False
 
@@ -256,8 +250,8 @@ class Family:
         """
         with _undisturbed(), suppress(OSError):
             try:
-                _lock(self._locks, MEMBER, fcntl.F_UNLCK)  # of several that leave at the same moment one has to find itself the last
-                last = not self._is_succeeded() and _lock(self._locks, MEMBER, fcntl.F_WRLCK) and self.is_there
+                lock(self._locks, MEMBER, fcntl.F_UNLCK)  # of several that leave at the same moment one has to find itself the last
+                last = not self._is_succeeded() and lock(self._locks, MEMBER, fcntl.F_WRLCK) and self.is_there
                 if last:
                     _remove(self.directory)
                     if self.directory.name != CHOSEN:  # whoever chose a directory may have made it, and may not be able to again
@@ -287,7 +281,7 @@ class Family:
         """The ids of those that have written the lanes."""
         for number in self._numbers():
             with suppress(OSError, struct.error):
-                lane = os.open(self.path(number), os.O_RDONLY | _NO_LINKS | os.O_NONBLOCK)
+                lane = os.open(self.path(number), os.O_RDONLY | NO_LINKS | os.O_NONBLOCK)
                 try:
                     yield struct.unpack_from("=Q", os.pread(lane, START, 0), WRITER * 8)[0]
                 finally:
@@ -313,49 +307,9 @@ def _undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# -- locks -----------------------------------------------------------------------------------------------------------------
-
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_LINUX = sys.platform.startswith("linux")
-_FLOCK = "@hhqqi" if _LINUX else "@qqihh"
-"""``struct flock`` in <fcntl.h>: type, whence, start, length, holder; the BSDs and macOS begin with the start."""
-
-
-def _flock(kind: int, byte: int) -> bytes:
-    values = (kind, os.SEEK_SET, byte, 1, 0) if _LINUX else (byte, 1, 0, kind, os.SEEK_SET)
-    return struct.pack(_FLOCK, *values) + bytes(8)
-
-
-def _lock(descriptor: int, byte: int, kind: int) -> bool:
-    """Take or give up a lock without waiting; false if another process has it."""
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLK, _flock(kind, byte))
-    except OSError as reason:
-        if reason.errno in {errno.EACCES, errno.EAGAIN}:
-            return False
-        raise
-    return True
-
-
-def holder_of(descriptor: int, byte: int) -> int | None:
-    """The process id of another process that has a lock; ``None`` if there is none."""
-    answer = struct.unpack_from(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, _flock(fcntl.F_WRLCK, byte)))
-    kind, holder = (answer[0], answer[4]) if _LINUX else (answer[3], answer[2])
-    return None if kind == fcntl.F_UNLCK else holder
-
-
 def _leader_of(task: str) -> int:
     """The byte that the leader of a task has."""
     return FIRST_TASK + 2 * zlib.crc32(task.encode()) if task else LEADER
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        found = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    ours = os.fstat(descriptor)
-    return (ours.st_dev, ours.st_ino) == (found.st_dev, found.st_ino)
 
 
 # -- directories -----------------------------------------------------------------------------------------------------------
@@ -380,12 +334,12 @@ def _remove_dead(base: Path, mine: str) -> None:
 
 def _remove_if_dead(place: Path) -> None:
     try:
-        descriptor = os.open(place / LOCKS, os.O_RDWR | _NO_LINKS)
+        descriptor = os.open(place / LOCKS, os.O_RDWR | NO_LINKS)
     except FileNotFoundError:
         os.rmdir(place)  # its first process was killed before it had locks; if it lives it makes the directory again
         return
     try:
-        if _lock(descriptor, MEMBER, fcntl.F_WRLCK) and _same_file(descriptor, place / LOCKS):
+        if lock(descriptor, MEMBER, fcntl.F_WRLCK) and same_file(descriptor, place / LOCKS):
             _remove(place)
     finally:
         os.close(descriptor)

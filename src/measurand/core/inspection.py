@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from measurand.core import ancestry
-from measurand.core.family import FIRST_LANE, LEADER, LOCKS, MEMBER, holder_of
+from measurand.core.family import FIRST_LANE, LEADER, LOCKS, MEMBER
 from measurand.core.lanes import Damaged, Reader
+from measurand.core.locks import holder_of
 
 __all__ = ["FamilySeen", "LaneSeen", "families", "started"]
 

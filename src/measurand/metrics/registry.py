@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from measurand.core import support
 from measurand.errors import DefinitionError, DuplicateTimeseries
-from measurand.metrics import shared
+from measurand.metrics import identities, shared
 from measurand.metrics.definition import calling_source, definition_of, is_plain
 from measurand.metrics.families import Metric
 from measurand.metrics.legacy import RegistryPrivates
@@ -63,7 +63,7 @@ class CollectorRegistry(RegistryPrivates):
         *,
         common_labels: Mapping[str, str] | None = None,
     ) -> None:
-        self.identity = shared.identity(self._named())
+        self.identity = identities.identity(self._named())
         """What the registry is known by in the other processes of the service."""
         self._auto_describe = auto_describe
         self._support_nameless = support_collectors_without_names

@@ -11,12 +11,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from measurand import core
 from measurand.core import ancestry
+from measurand.metrics import identities
 from measurand.metrics.definition import definition_of, is_plain
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ __all__ = [
     "current",
     "enrol",
     "follow",
-    "identity",
     "is_on",
     "lead",
     "leave",
@@ -61,8 +60,6 @@ _current: dict[str, Sharing] = {}  # this process' part, once it needs one
 _family: dict[str, str] = {}  # its name, once it has begun
 _directory: list[Path] = []  # where it meets, if not in the usual place
 _registries: WeakSet[CollectorRegistry] = WeakSet()
-_sites: dict[str, Iterator[int]] = {}  # how many registries a line has made
-_sites_of_others: set[str] = set()  # the lines that had made some before the fork that made this process
 _publishing: list[Callable[[], None]] = []
 _mirrors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by registry
 _trouble: list[str] = []  # why there was no sharing at the last fork
@@ -74,18 +71,6 @@ Report = Callable[[str, str], None]
 def current() -> Sharing | None:
     """This process' part in its family; ``None`` while nothing needed one."""
     return _current.get("it")
-
-
-def identity(name: str) -> str:
-    """A registry's name among processes: equal in those that run the same program, different within one.
-
-    Empty for one that a forked child makes where registries had been made before the fork: the parent may go on making its own there, and
-    no number would tell whose is whose. It stays the child's alone.
-    """
-    if name in _sites_of_others:
-        return ""
-    number = next(_sites.setdefault(name, count(1)))
-    return name if number == 1 else f"{name} ({number})"
 
 
 def enrol(registry: CollectorRegistry, collector: Any) -> None:
@@ -330,7 +315,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _mirrors.clear()
-    _sites_of_others.update(_sites)
+    identities.begin_anew()
     sharing = current()
     if sharing is None:  # it has its parent's numbers besides its own, which are not to be counted twice
         _outside[:] = [True]
