@@ -85,6 +85,7 @@ class Places:
         self.is_given_up = False
         self._newcomer = newcomer
         self._exchanging = False
+        self._next: Lane | None = None  # while it grows
         self.lane = self._take_lane(family, say_damaged)
         family.begin()
 
@@ -271,6 +272,7 @@ class Places:
         except OSError:
             self._full_until = clock.monotonic() + RETRY
             raise
+        self._next = new
         for token, metric in self.unclaimed.items():
             self._numbers[token] = number = new.add_metric(metric.content)
             for key, at in metric.series.items():
@@ -285,7 +287,7 @@ class Places:
             self._move_all(one, places, old, new)
         if self.is_given_up:
             return
-        self.lane = new
+        self.lane, self._next = new, None
         if self._exchanging:
             new.begin_exchange()
         new.publish()
@@ -319,6 +321,13 @@ class Places:
         at = shown.places.pop(key, None)
         if at is not None and not self.is_given_up:
             self.lane.remove(at)
+
+    def give_up(self) -> None:
+        """Write nothing more: this is a forked child, and the lane its parent's."""
+        self.is_given_up = True
+        for lane in (self.lane, self._next):
+            if lane is not None:
+                lane.give_up()
 
     def forget(self, metric: MetricBase) -> None:
         """Show a metric no longer."""

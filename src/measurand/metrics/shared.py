@@ -150,7 +150,10 @@ def _begin(chosen: bool) -> bool:
 
 def _meet() -> Sharing:
     """This process' part, from now on."""
-    from measurand.metrics.sharing import Sharing  # noqa: PLC0415 - imports what a process that is alone does not need
+    # What a process that is alone does not need. All of it now: a forked child that imports a module which another thread was importing
+    # at the fork waits for that thread.
+    from measurand.metrics import combining, snapshot  # noqa: F401, PLC0415
+    from measurand.metrics.sharing import Sharing  # noqa: PLC0415
 
     mine = Sharing(_family["it"], _directory[0] if _directory else None, _registries)
     sharing = _current.setdefault("it", mine)

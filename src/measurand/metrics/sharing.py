@@ -281,8 +281,8 @@ class Sharing(Leading, Noting, Standing):
         family, places = self._family, self._places
         unseen: list[tuple[Any, Key]] = []
         if places is not None:
-            places.is_given_up = True
             unseen = self._unseen(places)
+            places.give_up()
         self._end_notes()
         self._begin()
         if places is None or family is None or not self._attempt(lambda: self._enter(family.meet_again(), "leave")):

@@ -14,7 +14,7 @@ import pytest
 
 from measurand.errors import LabelError
 from tests.core.kit import Kit
-from tests.support import StillClock, eager_switching, for_a_while, in_background
+from tests.support import StillClock, eager_switching, for_a_while, in_background, wait_until
 
 STAMP, WAYS = 1, 2
 SET, ADDED = 1, 2
@@ -101,6 +101,24 @@ def test_when_a_gauge_is_set_is_noted_where_that_matters(make: Kit, still_clock:
         still_clock.advance(1)
         gauge.replace({"x": 3})
         assert place[STAMP] == (still_clock.elapsed if noted else 0)
+
+
+def test_by_the_systems_clock_each_set_is_stamped_to_the_hundredth_of_a_second(make: Kit) -> None:
+    gauge, place = make.gauge("a", stamped=True), memory(0, 0, 0)
+    series = gauge.labels("x")
+    make.core.move(series, place, 0, "keep")
+
+    def later(than: float) -> bool:
+        before = make.core.now()
+        series.set(before)
+        assert before - 0.01 <= place[STAMP] <= make.core.now()
+        return place[STAMP] > than
+
+    stamps = [series.set(number) or place[STAMP] for number in range(1000)]
+    assert stamps == sorted(set(stamps))
+    for _ in range(3):
+        wait_until(lambda than=place[STAMP]: later(than))
+        assert (place[0], place[WAYS]) == (*make.core.read(series), SET)
 
 
 def test_a_gauge_that_leaves_its_numbers_starts_as_one_that_was_never_written_to(make: Kit) -> None:

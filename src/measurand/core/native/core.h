@@ -31,6 +31,8 @@ typedef struct {
     PyObject *now;            /* our own function, for decorated functions */
     PyObject *clock;          /* measurand.clock */
     PyObject *monotonic;      /* a replacement clock's method, or NULL: read the system's clock */
+    int64_t tick;             /* of the coarse clock at which `stamp` was read, 0 for none */
+    double stamp;
     PyObject *no_arguments;   /* () */
     PyObject *layouts;        /* what makes label blocks equal -> the number under which series cache them */
     uint64_t last_layout;
@@ -99,7 +101,7 @@ struct Series {
     PyObject *key; /* a child's label values; NULL for a root */
     Block *block;
     bool attached; /* stands in its root's table */
-    uint8_t guarded; /* WAS_SET, WAS_ADDED: a gauge's set() or inc() takes more than writing */
+    uint8_t guarded; /* WAS_SET, WAS_ADDED: a gauge's set() or inc() takes more than writing; ONLY_STAMPED */
     uint8_t ways;    /* WAS_SET, WAS_ADDED: how a gauge has been written to */
     bool patched;  /* observe or set was assigned on the object itself */
     double created;
@@ -114,6 +116,7 @@ struct Series {
 #define MARKS 2 /* how many they are */
 #define WAS_SET 1
 #define WAS_ADDED 2
+#define ONLY_STAMPED 4 /* in `guarded`: set() takes a time stamp and no more */
 
 /* instrument.c */
 int labelled_root(Series *self); /* 0, or -1 with an exception: no labels, or a child */
@@ -168,6 +171,7 @@ int follow_clock(PyObject *module);
 
 int python_clock(PyObject *method, double *seconds);
 int wall(State *state, double *seconds); /* always asks Python, see clocks.c */
+bool quick_stamp(State *state, double *seconds); /* when it is, exact to a tick; false: ask monotonic(), which may run Python code */
 
 static inline int monotonic(State *state, double *seconds)
 {

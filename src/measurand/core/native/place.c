@@ -30,6 +30,9 @@ void guard(Series *self, const Root *root)
     }
     if (root->stamped && self->home != NULL) {
         self->guarded |= WAS_SET;
+        if (!root->expires && self->ways & WAS_SET) {
+            self->guarded |= ONLY_STAMPED;
+        }
     }
 }
 
@@ -116,6 +119,7 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
             }
             self->home = Py_NewRef(given[1]);
             guard(self, root);
+            root->state->tick = 0; /* the stamp may be a parent process' */
             UNLOCK(&root->lock);
         }
         PyBuffer_Release(&buffer);

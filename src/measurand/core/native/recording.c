@@ -307,6 +307,12 @@ int gauge_set(Series *self, double value)
         cell_write(self->cells, value);
         return 0;
     }
+    double now;
+    if (self->cells != NULL && self->guarded & ONLY_STAMPED && quick_stamp(self->root->state, &now)) {
+        cell_write(self->cells, value);
+        cell_write(&self->cells[STAMP], now);
+        return 0;
+    }
     return self->cells == NULL ? missing_labels(self) : gauge_write(self, value, false);
 }
 
