@@ -44,6 +44,7 @@ from measurand.core.lane_format import (
     Full,
     Header,
     Metric,
+    Nowhere,
     checked_header,
     encoded,
     parse,
@@ -182,7 +183,7 @@ class Lane:
 
     def give_up(self) -> None:
         """Write nothing more, as a forked child that has its parent's lane; a step that the fork interrupted ends nowhere."""
-        nowhere: Any = _Nowhere(len(self.values))
+        nowhere: Any = Nowhere(len(self.values))
         self._words = self.values = self._memory = nowhere
 
     def add_metric(self, content: dict[str, Any]) -> int:
@@ -254,22 +255,6 @@ class Lane:
         self._checksum = zlib.crc32(record, self._checksum)
         self._used = used + len(record)
         self._words[USED] = self._used  # the record counts from here on
-
-
-class _Nowhere:
-    """Memory that keeps nothing."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, place: Any) -> Any:
-        return b"" if isinstance(place, slice) else 0
-
-    def __setitem__(self, place: Any, content: Any) -> None:
-        pass
 
 
 class Reading(NamedTuple):
