@@ -297,3 +297,33 @@ def test_a_reader_keeps_no_file_open(tmp_path: Path) -> None:
     for reader in readers:
         reader.read()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_lane_that_begins_like_another_is_adopted_with_all_it_has_and_the_other_stays_as_it_is(tmp_path: Path) -> None:
+    for more, other in ((0, 3), (2, 3), (0, 4), (0, 0)):  # series behind those of the other one, and how many that has
+        path = tmp_path / f"lane-{more}-{other}"
+        left, like = written(path), written(tmp_path / "like", other)
+        for number in range(more):
+            left.values[left.add_series(0, (f"more {number}", ""))] = number
+        there, known = left.contents.metrics[0].series, dict(like.contents.metrics[0].series)
+        adopted = Lane.adopt(path, like)
+        assert adopted.contents.metrics[0].series == there
+        assert adopted.contents.metrics[0].content == CONTENT
+        assert adopted.used == left.used
+        adopted.values[adopted.add_series(0, ("own", ""))] = 5
+        assert seen(Reader(path)) == seen(Reader(path)) | {"own": (5.0, 0.0)}
+        assert len(seen(Reader(path))) == 3 + more + 1
+        assert like.contents.metrics[0].series == known
+
+
+def test_a_lane_that_was_given_up_keeps_nothing_that_is_written_to_it(tmp_path: Path) -> None:
+    lane, reader = written(tmp_path / "lane-0"), Reader(tmp_path / "lane-0")
+    before = seen(reader)
+    lane.give_up()
+    at = lane.add_series(0, ("late", ""))
+    lane.values[at] = 1
+    lane.begin_exchange()
+    lane.remove(lane.contents.metrics[0].series["1", "é\n"])
+    lane.unshared = 3
+    assert seen(reader) == before
+    assert reader.read().unshared == 0

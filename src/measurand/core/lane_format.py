@@ -75,6 +75,16 @@ class Contents:
         self.metrics: list[Metric] = []
         self.cells = 0  # how many are given away
 
+    def copy(self) -> Contents:
+        """The same, for somebody who adds to it."""
+        other = Contents()
+        other.cells = self.cells
+        for metric in self.metrics:
+            copied = Metric(metric.content)
+            copied.series, copied.notes = dict(metric.series), dict(metric.notes)
+            other.metrics.append(copied)
+        return other
+
     def take(self, kind: int, content: Any) -> None:
         """Add what a record says.
 

@@ -121,8 +121,8 @@ class Lane:
             raise
 
     @classmethod
-    def adopt(cls, path: Path) -> Lane:
-        """Go on writing a lane whose writer is gone.
+    def adopt(cls, path: Path, like: Lane | None = None) -> Lane:
+        """Go on writing a lane whose writer is gone; one that begins ``like`` another is not read that far.
 
         Raises:
             Damaged: It is not whole.
@@ -130,8 +130,10 @@ class Lane:
         """
         with _opened(path, os.O_RDWR) as (descriptor, size):
             header = checked_header(os.pread(descriptor, START, 0), size)
-            contents = Contents()
-            for _ in parse(contents, partial(_read_index, descriptor), 0, header.used):
+            contents, start = Contents(), 0
+            if like is not None and like.used <= header.used and zlib.crc32(_read_index(descriptor, like.used, 0)) == like.checksum:
+                contents, start = like.contents.copy(), like.used
+            for _ in parse(contents, partial(_read_index, descriptor), start, header.used):
                 pass
             if contents.cells > header.cells:
                 raise Damaged("it has fewer cells than its series")
@@ -144,6 +146,11 @@ class Lane:
     def used(self) -> int:
         """Bytes of the index in use."""
         return self._used
+
+    @property
+    def checksum(self) -> int:
+        """That of the index in use."""
+        return self._checksum
 
     @property
     def unshared(self) -> int:

@@ -63,6 +63,7 @@ class Places:
         family: Gives the lane.
         newcomer: Told of each series that is new in a metric that is shown, and has no place yet.
         say_damaged: Told of a damaged lane: its number, and what is wrong.
+        like: A lane that the family's others may begin like: the parent's.
 
     Attributes:
         lane: The lane.
@@ -75,7 +76,9 @@ class Places:
         OSError: There is no space for a lane.
     """
 
-    def __init__(self, family: Family, newcomer: Callable[[Shown, Any], None], say_damaged: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, family: Family, newcomer: Callable[[Shown, Any], None], say_damaged: Callable[[int, str], None], like: Lane | None = None
+    ) -> None:
         self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
         self.unclaimed: dict[Token, Metric] = {}
         self.reason = ""
@@ -86,14 +89,14 @@ class Places:
         self._newcomer = newcomer
         self._exchanging = False
         self._next: Lane | None = None  # while it grows
-        self.lane = self._take_lane(family, say_damaged)
+        self.lane = self._take_lane(family, say_damaged, like)
         family.begin()
 
-    def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None]) -> Lane:
+    def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None], like: Lane | None) -> Lane:
         number, path, exists = family.take_lane()
         if exists:
             try:
-                lane = Lane.adopt(path)
+                lane = Lane.adopt(path, like)
             except Damaged as damage:
                 say_damaged(number, str(damage))
                 with suppress(OSError):
@@ -141,8 +144,13 @@ class Places:
             self.settle(shown, metric, how)
             return
         core.watch(metric, lambda series: self._newcomer(shown, series))  # type: ignore[arg-type]
+        left: dict[Key, int] = getattr(self._inherited(shown), "series", {}) if how == "leave" else {}
         for series in core.children(metric):  # type: ignore[arg-type]
-            if core.key(series) not in shown.places:
+            key = core.key(series) or ()
+            if key in left and key not in shown.places and not self.is_given_up:  # the quick way: a forked child may have very many
+                core.move(series, self.lane.values, left[key], "leave")
+                shown.places[key] = left.pop(key)
+            elif key not in shown.places:
                 self.settle(shown, series, how)
 
     def _number(self, shown: Shown) -> None:

@@ -27,6 +27,7 @@ from weakref import WeakSet
 
 from measurand import core
 from measurand.core.family import Family
+from measurand.core.lanes import Lane
 from measurand.metrics.leading import Leading
 from measurand.metrics.noting import Chosen, How, Noting
 from measurand.metrics.places import Key, Places, Shown, Token, start_alone
@@ -140,9 +141,9 @@ class Sharing(Leading, Noting, Standing):
                     self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
         return self._places is not None
 
-    def _enter(self, family: Family, how: str) -> None:
+    def _enter(self, family: Family, how: str, like: Lane | None = None) -> None:
         try:
-            places = Places(family, self._settle_soon, self._say_damaged)
+            places = Places(family, self._settle_soon, self._say_damaged, like)
         except BaseException:
             with suppress(OSError):
                 family.leave()
@@ -278,14 +279,15 @@ class Sharing(Leading, Noting, Standing):
 
     def after_fork_in_child(self) -> None:
         """Start from zero, in a lane of one's own; in private memory if there is none to be had."""
-        family, places = self._family, self._places
+        family, places, forks = self._family, self._places, self._forking.get(threading.get_ident())
+        like = places.lane if places is not None and forks and forks[-1] else None  # else it may be in the middle of a step
         unseen: list[tuple[Any, Key]] = []
         if places is not None:
             unseen = self._unseen(places)
             places.give_up()
         self._end_notes()
         self._begin()
-        if places is None or family is None or not self._attempt(lambda: self._enter(family.meet_again(), "leave")):
+        if places is None or family is None or not self._attempt(lambda: self._enter(family.meet_again(), "leave", like)):
             for registry in self._all_registries():  # what the parent has counted remains the parent's
                 for collector in registry.collectors():
                     if hasattr(collector, "shared_as"):
