@@ -170,6 +170,7 @@ def test_the_description_shows_values_and_origins_and_no_secret() -> None:
 
 def test_misspelt_variables_are_noticed() -> None:
     environ = {"MEASURAND_DRAIN_DELY": "5", "MEASURAND_PURE": "1", "MEASURAND_SERVICE": "a", "MEASURAND_XYZ": "", "PATH": "/bin"}
+    environ["MEASURAND_FAMILY_DIR"] = "/run/shop"  # read where processes meet
     assert unknown_variables(environ) == [
         "MEASURAND_DRAIN_DELY is not a setting; is MEASURAND_DRAIN_DELAY meant?",
         "MEASURAND_XYZ is not a setting",

@@ -22,7 +22,7 @@ from measurand.errors import ConfigurationError
 __all__ = ["Config", "Settings", "unknown_variables", "variable"]
 
 PREFIX: Final = "MEASURAND_"
-NOT_SETTINGS: Final = frozenset({"PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "TEST_SCALE"})
+NOT_SETTINGS: Final = frozenset({"FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "TEST_SCALE"})
 """Variables with our prefix that other parts read."""
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -78,13 +78,13 @@ def fill(count):
 """
 
 
-@pytest.fixture(params=["0", "1"], ids=["c", "python"])
+@pytest.fixture
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
     """Runs a program whose processes meet in a directory of their own."""
 
     def run(code: str, *options: str) -> str:
         prelude = PRELUDE.replace("PLACE", repr(str(tmp_path / "families")))
-        ran = run_python(prelude + textwrap.dedent(code), *options, pure=request.param)
+        ran = run_python(prelude + textwrap.dedent(code), *options, pure=getattr(request, "param", "0"))
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
@@ -135,6 +135,7 @@ def test_a_full_disk_at_a_fork_leaves_the_child_alone_until_there_is_space_again
     )
 
 
+@pytest.mark.parametrize("program", ["0", "1"], ids=["c", "python"], indirect=True)
 def test_a_full_disk_when_a_lane_grows_keeps_new_series_from_the_others_and_says_so(program: Callable[..., str], tiny: Path) -> None:
     program(
         """
