@@ -54,7 +54,7 @@ class Noting:
         self._removals: Removals | None = None
         self._exemplars: exemplars.Writer | None = None
         self._exemplar_readers: dict[Path, exemplars.Reader] = {}
-        self._has_unseen = False
+        self._unseen: set[tuple[Token, Key]] = set()
         self._said: set[str] = set()
 
     def _meet_notes(self, places: Places, how: str) -> None:
@@ -159,35 +159,19 @@ class Noting:
         if places is None or shown is None:
             return []
         values, removed = places.lane.values, self.removed
-        if not removed and not self._has_unseen:
+        if not removed and not self._unseen:
             return []
         return [key for key, at in shown.places.items() if is_hidden(values[at - 1], removed)]
 
-    def _unseen(self, places: Places) -> list[tuple[Any, Key]]:
-        """The series that are not shown because they were removed, and nobody has recorded in them since; for a forked child."""
+    def _hidden_wholly(self, places: Places) -> set[tuple[Token, Key]]:
+        """The series that are not shown because they were removed, and nobody has recorded in them since: not in a forked child either."""
         self._refresh_removals()
-        found = []
+        found = set()
         for definition, shown in list(places.shown.items()):
             for key in self.hidden_keys(definition):
                 if remaining(shown.content["type"], *self.own_cells(definition, key), self.removed) is None:
-                    found.append((definition, key))
+                    found.add((shown.token, key))
         return found
-
-    def _hide_unseen(self, unseen: list[tuple[Any, Key]]) -> None:
-        """Show these series only once something is recorded in them."""
-        places = self._places
-        for definition, key in unseen if places is not None else ():
-            shown = places.shown.get(definition) if places is not None else None
-            at = shown.places.get(key) if shown is not None else None
-            metric: Any = shown.metric() if shown is not None else None
-            if at is None or metric is None or shown is None or places is None:
-                continue
-            if definition.type == "stateset":
-                core.write(metric.labels(*key), -1, 0.0)
-            values = places.lane.values
-            if values[at - 1] > 0 and (definition.type == "stateset" or not any(values[at : at + int(shown.content["width"])])):
-                values[at - 1] = -values[at - 1]
-                self._has_unseen = True
 
     # -- processes ---------------------------------------------------------------------------------------------------------
 

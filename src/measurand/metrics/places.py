@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from measurand import clock, core
-from measurand.core.lanes import Damaged, Full, Lane, Metric
+from measurand.core.lanes import Damaged, Full, Lane, Metric, fresh_state
 
 if TYPE_CHECKING:
     from measurand.core.family import Family
@@ -81,13 +81,12 @@ class Places:
     ) -> None:
         self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
         self.unclaimed: dict[Token, Metric] = {}
-        self.reason = ""
         self._unplaced: WeakKeyDictionary[Any, CollectorRegistry] = WeakKeyDictionary()  # metrics that there was no room for
-        self._full_until = 0.0
+        self.reason, self._full_until = "", 0.0
         self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
-        self.is_given_up = False
+        self.unseen: set[tuple[Token, Key]] = set()
         self._newcomer = newcomer
-        self._exchanging = False
+        self.is_given_up = self._exchanging = False
         self._next: Lane | None = None  # while it grows
         self.lane = self._take_lane(family, say_damaged, like)
         family.begin()
@@ -182,7 +181,7 @@ class Places:
             at = inherited.series.get(key) if inherited is not None else None
             if at is None:
                 at = self._new_place(shown, key)
-                how = "keep" if how == "add" or shown.content["type"] == "stateset" else how
+                how = "keep" if how == "add" or (shown.content["type"] == "stateset" and self.lane.values[at - 1] > 0) else how
             self._move(series, self.lane, at, how)
             shown.places[key] = at
             if inherited is not None:
@@ -246,11 +245,12 @@ class Places:
             log.warning("the lane of this process was damaged (%s): what it lost is lost, it was made anew", damage)
 
     def _new_place(self, shown: Shown, key: Key) -> int:
+        state = -fresh_state() if (shown.token, key) in self.unseen else None
         try:
-            return self.lane.add_series(shown.number, key)
+            return self.lane.add_series(shown.number, key, state)
         except Full:
             self._grow()
-            return self.lane.add_series(shown.number, key)
+            return self.lane.add_series(shown.number, key, state)
 
     def note(self, shown: Shown, key: Key, said: Any) -> None:
         """Tell the others what they have to know of a series besides its numbers, if there is anything."""

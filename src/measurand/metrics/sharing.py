@@ -152,10 +152,12 @@ class Sharing(Leading, Noting, Standing):
         self._user = os.geteuid()
         self._bring_tasks(family)
         self._places = places
+        places.unseen = self._unseen if how == "leave" else set()
         for registry in self._all_registries():
             for collector in registry.collectors():
                 if hasattr(collector, "shared_as"):
                     places.show(registry, collector, how)
+        places.unseen = set()
         self._meet_notes(places, how)
 
     def _follow(self) -> None:
@@ -281,18 +283,18 @@ class Sharing(Leading, Noting, Standing):
         """Start from zero, in a lane of one's own; in private memory if there is none to be had."""
         family, places, forks = self._family, self._places, self._forking.get(threading.get_ident())
         like = places.lane if places is not None and forks and forks[-1] else None  # else it may be in the middle of a step
-        unseen: list[tuple[Any, Key]] = []
+        unseen: set[tuple[Token, Key]] = set()
         if places is not None:
-            unseen = self._unseen(places)
+            unseen = self._hidden_wholly(places)
             places.give_up()
         self._end_notes()
         self._begin()
+        self._unseen = unseen
         if places is None or family is None or not self._attempt(lambda: self._enter(family.meet_again(), "leave", like)):
             for registry in self._all_registries():  # what the parent has counted remains the parent's
                 for collector in registry.collectors():
                     if hasattr(collector, "shared_as"):
                         start_alone(collector)
-        self._hide_unseen(unseen)
 
     # -- leaving -----------------------------------------------------------------------------------------------------------
 
