@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +35,25 @@ def test_it_listens_on_loopback_unless_told(registry: CollectorRegistry) -> None
         server.server_close()
     thread.join(10)
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_has_no_hold_on_the_port(registry: CollectorRegistry) -> None:
+    server, _ = start_http_server(0, registry=registry)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        signal.pause()
+    try:
+        assert fetch(server.server_port).status == 200
+        server.shutdown()
+        server.server_close()
+        with pytest.raises(ConnectionRefusedError):  # it would be accepted, and never answered, if the child still listened
+            wait_until(lambda: socket.create_connection(("127.0.0.1", server.server_port), timeout=5).close(), timeout=10)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_it_listens_on_every_address_when_told(registry: CollectorRegistry) -> None:

@@ -1,7 +1,7 @@
 """What a process does for the others of its service while it runs, in the background: it costs nothing while it is alone.
 
-It looks for them. It tells them every few seconds what its gauge callbacks say, and it learns from them that the service is to stop: whichever process is told
-to drain, all of them do, and those that join them meanwhile. That lasts until the last one that was told has ended.
+It looks for them. It tells them every few seconds what its gauge callbacks say, and it learns from them that the service is to stop:
+whichever process is told to drain, all of them do, and those that join them meanwhile. That lasts until the last of them has ended.
 """
 
 from __future__ import annotations

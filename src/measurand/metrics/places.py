@@ -234,7 +234,7 @@ class Places:
 
     def mend(self) -> None:
         """See that the lane is still what others read; make another one in its place if not."""
-        damage = self.lane.damage
+        damage = self.lane.damage if not self.is_given_up else None
         if damage is None or clock.monotonic() < self._full_until:
             return
         try:

@@ -18,6 +18,7 @@ from measurand import core
 from measurand.core import ancestry
 from measurand.metrics import identities
 from measurand.metrics.definition import definition_of, is_plain
+from measurand.metrics.untold import tell_of_forks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +146,8 @@ def _begin(chosen: bool) -> bool:
         if _family.setdefault("it", name) is name:
             os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
             atexit.register(leave)
+            if tell_of_forks(_after_fork_in_child):  # and not before it, so one has to be ready
+                _meet().join()
     return True
 
 

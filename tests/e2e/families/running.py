@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.http.running import total
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.servers.process import Missing, Process, free_port, require, until
 
 __all__ = ["Fleet", "Scrape"]
@@ -27,9 +28,11 @@ class Scrape:
 
     def __init__(self, page: str) -> None:
         self.page = page
+        self._samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
 
     def total(self, name: str, **labels: str) -> float:
-        return total(self.page, name, **labels)
+        """The sum of the series with this name and these labels."""
+        return sum(sample.value for sample in self._samples if sample.name == name and labels.items() <= sample.labels.items())
 
     @property
     def hits(self) -> float:

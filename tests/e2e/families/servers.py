@@ -22,11 +22,12 @@ SERVERS = {
     "gunicorn": gunicorn(),
     "gunicorn, threads, preloaded": gunicorn(*THREADS, "--preload"),
     "uvicorn": (*UVICORN, ASGI),
-    "uvicorn, FastAPI": (*UVICORN, FASTAPI),
+    "gunicorn, FastAPI, preloaded": gunicorn(*UVICORN_WORKER, "--preload", app=FASTAPI),
     "hypercorn": (*HYPERCORN, ASGI),
     "granian, WSGI": (*GRANIAN, "--interface", "wsgi", WSGI),
 }
 OTHERS = {
+    "uvicorn, FastAPI": (*UVICORN, FASTAPI),
     "gunicorn, uvicorn workers": gunicorn(*UVICORN_WORKER, app=ASGI),
     "gunicorn, Flask": gunicorn(*THREADS, app=FLASK),
     "gunicorn, preloaded": gunicorn("--preload"),
