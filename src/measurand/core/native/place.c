@@ -87,6 +87,40 @@ static void put_cells(Series *self, double *to, How how, double now)
     self->cells = to;
 }
 
+/* The cells at an offset of memory that is as it should be, held in the buffer; false without an exception for all else. */
+static bool find_section(PyObject *memory, PyObject *offset, Py_ssize_t count, Py_buffer *buffer, double **cells)
+{
+    if (!PyMemoryView_Check(memory) || !PyLong_CheckExact(offset)) {
+        return false;
+    }
+    Py_ssize_t at = PyLong_AsSsize_t(offset);
+    if ((at == -1 && PyErr_Occurred()) || PyObject_GetBuffer(memory, buffer, PyBUF_FORMAT | PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) < 0) {
+        PyErr_Clear();
+        return false;
+    }
+    if (buffer->ndim != 1 || buffer->format == NULL || strcmp(buffer->format, "d") != 0 || at < 0 ||
+        at > buffer->len / (Py_ssize_t)sizeof(double) - count) {
+        PyBuffer_Release(buffer);
+        return false;
+    }
+    *cells = (double *)buffer->buf + at;
+    return true;
+}
+
+/* The same for whatever else is memory; what is not is refused. Runs Python code. */
+static bool ask_for_section(State *state, PyObject *memory, PyObject *offset, Py_ssize_t count, Py_buffer *buffer, double **cells)
+{
+    PyObject *number = PyLong_FromSsize_t(count);
+    PyObject *section = number == NULL ? NULL : call_support(state, "section", memory, offset, number);
+    bool found = section != NULL && PyObject_GetBuffer(section, buffer, PyBUF_WRITABLE) == 0;
+    Py_XDECREF(section); /* the buffer keeps it */
+    Py_XDECREF(number);
+    if (found) {
+        *cells = buffer->buf;
+    }
+    return found;
+}
+
 static const Signature move_signature = {"move", 0, 4, 4, {"series", "memory", "offset", "how"}};
 
 PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
@@ -101,21 +135,20 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
         return NULL;
     }
     Root *root = hold_root(self->root);
-    PyObject *section = NULL, *count = PyLong_FromSsize_t(root->width + (root->marked ? MARKS : 0));
-    double now, *old_cells = NULL;
+    Py_ssize_t count = root->width + (root->marked ? MARKS : 0);
+    double now = 0.0, *to, *old_cells = NULL;
     PyObject *old_home = NULL;
     int status = -1;
     Py_buffer buffer;
-    if (count != NULL && take_how(root->state, given[3], &how) == 0) {
-        section = call_support(root->state, "section", given[1], given[2], count);
-    }
-    if (section != NULL && monotonic(root->state, &now) == 0 && PyObject_GetBuffer(section, &buffer, PyBUF_WRITABLE) == 0) {
+    if (take_how(root->state, given[3], &how) == 0 && (!root->marked || monotonic(root->state, &now) == 0) &&
+        (find_section(given[1], given[2], count, &buffer, &to) ||
+         ask_for_section(root->state, given[1], given[2], count, &buffer, &to))) {
         if (self->root == root && self->cells != NULL) { /* no Python code has defined the instrument anew */
             LOCK(&root->lock);
             old_cells = self->cells == self->own || self->home != NULL ? NULL : self->cells;
             old_home = self->home;
-            if (buffer.buf != (void *)self->cells) { /* else it is there already */
-                put_cells(self, buffer.buf, how, now);
+            if (to != self->cells) { /* else it is there already */
+                put_cells(self, to, how, now);
             }
             self->home = Py_NewRef(given[1]);
             guard(self, root);
@@ -131,8 +164,6 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
     (void)old_cells; /* another thread may be adding to them at this moment: they are given up */
 #endif
     Py_XDECREF(old_home);
-    Py_XDECREF(section);
-    Py_XDECREF(count);
     release_root(root);
     return none_or_error(status);
 }
