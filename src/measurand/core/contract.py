@@ -21,7 +21,8 @@ other      ``width`` cells that the layer above gives a meaning
 
 **Shared memory.** ``move()`` puts the cells of a series elsewhere, for example into a file that other processes read. A gauge that was
 moved has two marks behind its cell: when it was last written to (monotonic seconds; noted only where the spec is ``stamped`` or expires)
-and how it has been written to since it was made, the sum of 1 for ``set`` and 2 for ``inc`` or ``dec``.
+and how it has been written to since it was made, the sum of 1 for ``set`` and 2 for ``inc`` or ``dec``. No two stamps of one process are
+equal. One that sets values in quick succession has the exact time with the first of a tick of the system's coarse clock (4 ms or less).
 
 **Threads.** Recording takes no lock, performs no I/O and allocates nothing that the garbage collector tracks, so it may be
 re-entered from signal handlers, ``gc`` callbacks and finalizers at any point; nothing is lost. With the interpreter lock an
