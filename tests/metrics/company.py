@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-PLACES = 4
+PATIENCE = 90.0
+"""Seconds to wait for what a process is told to do."""
 
 DRIVER = '''
 import gc, gzip, json, os, signal, sys, threading, traceback, warnings
@@ -131,7 +133,12 @@ class Service:
         order = {"what": what, "place": place, "code": textwrap.dedent(code), "name": name}
         self._master.stdin.write(json.dumps(order) + "\n")
         self._master.stdin.flush()
-        good, answer = json.loads(self._master.stdout.readline())
+        patience = threading.Timer(PATIENCE, self._master.kill)  # what hangs fails
+        patience.start()
+        line = self._master.stdout.readline()
+        patience.cancel()
+        assert line, f"no answer from place {place}: {code}"
+        good, answer = json.loads(line)
         assert good, answer
         return answer
 
