@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from measurand.catalog.runtime import PLATFORM_COLLECTOR as PLATFORM_COLLECTOR
     from measurand.catalog.runtime import GCCollector as GCCollector
     from measurand.catalog.runtime import PlatformCollector as PlatformCollector
+    from measurand.compat import multiprocess as multiprocess
     from measurand.encoding.negotiation import CONTENT_TYPE_LATEST as CONTENT_TYPE_LATEST
     from measurand.encoding.negotiation import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE_PLAIN_0_0_4
     from measurand.encoding.negotiation import CONTENT_TYPE_PLAIN_1_0_0 as CONTENT_TYPE_PLAIN_1_0_0
@@ -104,6 +105,7 @@ _MODULE_OF = {
     "litestar": "bootstrap.frameworks",
     "make_asgi_app": "endpoints.asgi",
     "make_wsgi_app": "endpoints.wsgi",
+    "multiprocess": "compat",
     "push_to_gateway": "exporters.pushgateway",
     "pushadd_to_gateway": "exporters.pushgateway",
     "register_for_polling": "bootstrap.runtime",
