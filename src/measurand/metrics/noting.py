@@ -128,7 +128,7 @@ class Noting:
                     places.lane.renew(at)
             try:
                 removals.add(gone, self._states)
-            except OSError as reason:
+            except (OSError, ValueError) as reason:
                 self._say_once("what other processes recorded in a removed series is still shown", reason)
 
     def _states(self) -> Iterator[float]:
