@@ -83,6 +83,9 @@ class Server(BaseApplication):
         self._place: int | None = None  # in a worker, its own
         self._url = address(listener)
         self._file = listener.detach()
+        self._places_to_take, all_of_them = os.pipe()  # read by each worker when it is up: the last one finds the mark
+        os.write(all_of_them, b"." * (workers - 1) + b"!")
+        os.close(all_of_them)
         self._runtime: Any = None
         super().__init__()
 
@@ -119,10 +122,10 @@ class Server(BaseApplication):
     def _take_the_place(self, _arbiter: Arbiter, begun: Worker) -> None:
         self._place = begun.place
 
-    def _is_up(self, began: Worker) -> None:
+    def _is_up(self, _began: Worker) -> None:
         """The worker serves, and has its signal handlers: the runtime need not wait for the first request to begin."""
         self._runtime.server_started(None)
-        if began.age == 1:  # the first one; others take the place of those that have died
+        if os.read(self._places_to_take, 1) == b"!":
             by = f"{self._workers} workers" if self._workers > 1 else "one worker"
             print(f"The inventory is served at {self._url} by {by} (metrics: {self._url}metrics); Ctrl-C stops it.", flush=True)
 

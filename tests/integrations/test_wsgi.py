@@ -17,6 +17,7 @@ from measurand.catalog.http import METHODS, UNMATCHED, HttpMetrics
 from measurand.endpoints.pages import Page, Pages, text
 from measurand.integrations.wsgi import Middleware, install, url_rule
 from measurand.integrations.wsgi_exchange import TEMPLATE
+from measurand.metrics import shared
 from measurand.metrics.registry import CollectorRegistry
 from measurand.testing.http import TABLE, HttpConformance, StandIn, expected, recorded
 from measurand.testing.http_wsgi import WsgiDriver, WsgiExchange
@@ -347,6 +348,7 @@ SOME = [
 @pytest.mark.parametrize("row", SOME, ids=lambda row: row.name)
 def test_every_single_failure_of_ours_leaves_the_answer_as_it_is(row: Any, caplog: pytest.LogCaptureFixture) -> None:
     alone = WsgiDriver(make_app()).request(row.method, row.path, row.body)
+    unseen: list[list[str]] = [[]] if shared.company() is not None else []  # what shares series with other processes also asks for the time
     failures = 0
     for fails_at in range(1, 100):
         caplog.clear()
@@ -360,8 +362,9 @@ def test_every_single_failure_of_ours_leaves_the_answer_as_it_is(row: Any, caplo
         assert answers == [alone, alone]
         if saboteur.left > 0:
             break
-        failures += 1
-        assert failures_said(caplog) == ["out of order"]
+        said = failures_said(caplog)
+        assert said in [["out of order"], *unseen]
+        failures += len(said)
     assert failures >= 8
     assert saboteur.wrapped.http.in_progress() == 0
 

@@ -23,13 +23,16 @@ TEAM = """
 import os, signal, sys, threading
 from examples.governance import workers
 
+def say(*what):
+    os.write(1, (" ".join(map(str, what)) + "\\n").encode())  # in one piece, whoever else speaks
+
 def work():
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
-    signal.signal(signal.SIGINT, lambda *_: print("hurries", flush=True))
-    print("at work", os.getpid(), flush=True)
+    signal.signal(signal.SIGINT, lambda *_: say("hurries"))
+    say("at work", os.getpid())
     told.wait()
-    print("leaves", flush=True)
+    say("leaves")
     return int(sys.argv[2])
 
 sys.exit(workers.run(int(sys.argv[1]), work, until=0, service="team"))
