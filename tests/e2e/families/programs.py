@@ -103,7 +103,8 @@ def serve() -> None:
 
 
 def report(workers: set[str], readings: list[tuple[str, float | None]]) -> None:
-    shown = {value for _, value in [*readings, read(0)]}
+    readings = [*readings, read(0)]  # that of this process, too
+    shown = {value for _, value in readings}
     maps = Path("/proc/self/maps").read_text() if os.path.exists("/proc/self/maps") else ""
     places = {os.path.dirname(line.split()[5]) for line in maps.splitlines() if "/lane-" in line}
     print(json.dumps({"workers": len(workers), "readers": len({pid for pid, _ in readings}), "shown": [*shown], "places": [*places]}))
