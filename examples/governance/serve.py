@@ -39,19 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     with listener:
         if chosen.workers == 1:
-            if chosen.until_stdin_ends:
-                threading.Thread(target=_wait_for_the_end_of_stdin, daemon=True).start()
-            return work(chosen, listener)
+            return work(chosen, listener, heeds_stdin=chosen.until_stdin_ends)
         load(chosen.service)  # once, before there are workers
         until = sys.stdin.fileno() if chosen.until_stdin_ends else None
         said = {"service": chosen.service, "environment": chosen.environment}
         return workers.run(chosen.workers, lambda: work(chosen, listener), until=until, **said)
 
 
-def work(chosen: Settings, listener: socket.socket) -> int:
+def work(chosen: Settings, listener: socket.socket, *, heeds_stdin: bool = False) -> int:
     """Serve in this process until told to leave. Returns the exit status."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # before the server has its own, and after: it raises again what it caught
+    if heeds_stdin:
+        threading.Thread(target=_wait_for_the_end_of_stdin, daemon=True).start()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it says each request
     with logs.writing(service=chosen.service, environment=chosen.environment):
         try:

@@ -91,6 +91,7 @@ def test_celery_counts_what_its_children_do_on_the_page_of_its_main_process(tmp_
         send = "from tests.e2e.families.tasks import app; [app.send_task('hit') for _ in range(200)]"
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         subprocess.run([sys.executable, "-c", send], cwd=tmp_path, env=variables, timeout=60, check=True)
+        until(lambda: fleet.try_to_ask(fleet.page), lambda: fleet.process.log[-2000:], 60)
         until(lambda: fleet.scrape().numbers == (200, 200, 0), lambda: f"{fleet.scrape().numbers}; {fleet.process.log[-2000:]}", 60)
         assert len(fleet.lanes()) <= 5
     assert fleet.left() == []

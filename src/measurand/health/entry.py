@@ -159,8 +159,9 @@ class Entry:
             if self._is_removed:
                 return
             before = self.verdict
-            self.verdict = after = before.after(failure, latency, now, clock.wall())
+            after = before.after(failure, latency, now, clock.wall())
             self._metrics.record(HealthResult(self.check.name, after.healthy, latency, failure))
+            self.verdict = after  # who sees it may rely on its being recorded
         if after.healthy != before.healthy or before.at is None:
             self._log(before, after, error)
 
