@@ -58,6 +58,8 @@ class Worker:
         if self.pid == 0:
             os.close(0)
             os.close(orders[1])
+            for other in workers.values():
+                os.close(other.orders)  # or its end would not be seen while this process lives
             with os.fdopen(orders[0]) as source:
                 for line in source:
                     os.write(answers[1], json.dumps(perform(json.loads(line))).encode() + b"\\n")

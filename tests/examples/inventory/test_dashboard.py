@@ -41,7 +41,7 @@ def polled(database: Database) -> Iterator[CollectorRegistry]:
     """The real polling as the service sets it up, at a quicker pace. Yields the registry with its own metrics."""
     registry = CollectorRegistry()
     polling = Polling(registry=registry)
-    polling.register("dashboard", dashboard.refresh, interval=0.05, within=database.reading)
+    polling.register("dashboard", dashboard.refresh, interval=0.05, timeout=30, within=database.reading)
     polling.start()
     try:
         yield registry
