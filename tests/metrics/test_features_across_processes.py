@@ -311,3 +311,39 @@ def test_creation_times_are_those_of_the_first(tmp_path: Path) -> None:
             assert times == made * 4
         finally:
             service.close()
+
+
+def test_a_series_that_a_process_takes_over_while_it_is_scraped_does_not_fall(service: Service) -> None:
+    service.everywhere('HEIRLOOM = Counter("heirlooms", "Heirlooms", ["k"])')
+    code = """
+    from measurand.metrics.collecting import gather
+
+    class Busy:
+        '''Counts while it is collected, as another thread might.'''
+        def collect(self):
+            HEIRLOOM.labels("a").inc()
+            return []
+        def describe(self):
+            return []
+
+    def child(body):
+        read, write = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.write(write, json.dumps(body()).encode())
+            shared.leave()
+            os._exit(0)
+        os.close(write)
+        os.waitpid(pid, 0)
+        with os.fdopen(read) as source:
+            return json.load(source)
+
+    def shown():
+        REGISTRY.register(Busy())
+        return [sample.value for family in gather(REGISTRY).families if family.name == "heirlooms" for sample in family.samples()]
+
+    child(lambda: HEIRLOOM.labels("a").inc(5))
+    answer = child(shown)
+    HEIRLOOM.clear()
+    """
+    assert service.at(0, code) in ([5.0], [6.0])

@@ -150,6 +150,8 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
     jobs: list[_Job] = []
     ours: dict[int, Any] = {}  # instruments, by slot
 
+    sharing = shared.current()
+    claimed = sharing and sharing.claims
     names = registry.names if isinstance(registry, RestrictedRegistry) else None
     base = registry.registry if isinstance(registry, RestrictedRegistry) else registry
     if isinstance(base, CollectorRegistry):
@@ -176,7 +178,7 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
     permitted = base.permitted if isinstance(base, CollectorRegistry) else list
     _run(jobs, slots, state, timeout, here, permitted)
     if isinstance(base, CollectorRegistry):
-        shared.combine(base, ours, slots, state.failures.add)
+        shared.combine(base, ours, slots, state.failures.add, claimed)
     families = _distinct([family for slot in slots for family in slot], state.failures)
     if names is not None:
         families = [wanted for family in families if (wanted := restricted(family, names)) is not None]

@@ -82,7 +82,7 @@ class Places:
         self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
         self.unclaimed: dict[Token, Metric] = {}
         self._unplaced: WeakKeyDictionary[Any, CollectorRegistry] = WeakKeyDictionary()  # metrics that there was no room for
-        self.reason, self._full_until = "", 0.0
+        self.reason, self._full_until, self.claims = "", 0.0, 0
         self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
         self.unseen: set[tuple[Token, Key]] = set()
         self._newcomer = newcomer
@@ -184,8 +184,8 @@ class Places:
                 how = "keep" if how == "add" or (shown.content["type"] == "stateset" and self.lane.values[at - 1] > 0) else how
             self._move(series, self.lane, at, how)
             shown.places[key] = at
-            if inherited is not None:
-                inherited.series.pop(key, None)
+            if inherited is not None and inherited.series.pop(key, None) is not None:
+                self.claims += 1
             if inherited is None or shown.content["type"] == "info":
                 self.note(shown, key, _said_of(shown, series))
         except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here

@@ -325,7 +325,7 @@ def trouble() -> str:
 # -- snapshots ---------------------------------------------------------------------------------------------------------------
 
 
-def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[Family]], report: Report) -> None:
+def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[Family]], report: Report, claimed: object = None) -> None:
     """Put what other processes recorded into a snapshot.
 
     Args:
@@ -333,11 +333,16 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
         ours: Its instruments, by the slot of their families.
         slots: The snapshot; metrics that only others know are added at its end.
         report: Told of what is left out: whose, and why.
+        claimed: What ``claims`` was before the snapshot.
     """
     sharing = company()
     if sharing is None:
         return
     with sharing.others() as others:
+        if sharing.claims != claimed:  # what was an earlier process' in the lane is this one's now, and not in the snapshot
+            for slot, collector in ours.items():
+                if collector.definition.type in {"counter", "histogram", "summary"}:
+                    slots[slot] = registry.families(collector)
         if others or sharing.removed:
             from measurand.metrics.everywhere import Combination  # noqa: PLC0415 - needs instruments, which need this module
 
@@ -376,6 +381,7 @@ def combined(registry: CollectorRegistry, collectors: list[Any], call: bool = Tr
     if sharing is None:
         yield from (registry.families(collector) for collector in collectors)
         return
+    claimed = sharing.claims
     slots = [registry.families(collector) for collector in collectors]
     ours = {slot: collector for slot, collector in enumerate(collectors) if is_plain(collector) and definition_of(collector) is not None}
     for slot, families in enumerate(slots):
@@ -384,5 +390,5 @@ def combined(registry: CollectorRegistry, collectors: list[Any], call: bool = Tr
                 family_.resolve()
             elif isinstance(family_, CellFamily) and family_.frozen.payloads():
                 ours.pop(slot, None)
-    combine(registry, ours, slots, lambda name, reason: None)
+    combine(registry, ours, slots, lambda name, reason: None, claimed)
     yield from slots

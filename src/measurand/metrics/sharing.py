@@ -330,6 +330,11 @@ class Sharing(Leading, Noting, Standing):
 
     # -- reading -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def claims(self) -> tuple[int, int]:
+        """Changes when this process goes on with a series that an earlier one has left in its lane, which is no unclaimed one then."""
+        return id(self._places), self._places.claims if self._places is not None else 0
+
     @contextmanager
     def others(self) -> Iterator[dict[Token, list[Other]]]:
         """What is known besides this process' own instruments: by metric, one entry per lane that has it."""
