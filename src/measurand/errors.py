@@ -10,6 +10,7 @@
     ├── RecordingError(ValueError)        a value that the instrument cannot record
     ├── ConfigurationError(ValueError)    a setting cannot be used; the message says where it came from and what would do
     ├── AlreadyStarted(RuntimeError)      the runtime of this process has been started before and not stopped
+    ├── ExportFailed(OSError)             metrics did not arrive at a destination
     ├── MissingExtra(ImportError)         an optional dependency is not installed; the message names the extra
     └── AlreadyImported(RuntimeError)     a substitution was asked for after the original had been imported
 
@@ -27,6 +28,7 @@ __all__ = [
     "ConfigurationError",
     "DefinitionError",
     "DuplicateTimeseries",
+    "ExportFailed",
     "LabelError",
     "MeasurandError",
     "MissingExtra",
@@ -73,6 +75,21 @@ class ConfigurationError(MeasurandError, ValueError):
 
 class AlreadyStarted(MeasurandError, RuntimeError):
     """One process has one runtime, and it has been started and not stopped."""
+
+
+class ExportFailed(MeasurandError, OSError):
+    """Metrics did not arrive at a destination, or a part of them did not.
+
+    Args:
+        message: What happened, in one line, without credentials.
+        dropped: How many points were given up for good.
+        retry_after: Seconds before which it makes no sense to try again; ``None`` for the next interval.
+    """
+
+    def __init__(self, message: str, *, dropped: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.dropped = dropped
+        self.retry_after = retry_after
 
 
 class MissingExtra(MeasurandError, ImportError):

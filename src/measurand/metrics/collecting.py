@@ -8,16 +8,18 @@ what it raises is caught: the rest of the snapshot is not affected, the failure 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
-from measurand import core
+from measurand import clock, core
 from measurand.metrics import foreign, shared
 from measurand.metrics.definition import definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.names import SUFFIXES, underscored
+from measurand.metrics.points import PointFamily, Series, points_of
 from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry, families_of
 from measurand.metrics.relay import Relay
 from measurand.metrics.sample import Sample
@@ -118,12 +120,26 @@ class Gathering:
     Attributes:
         families: The families, each name once.
         failures: The registry's failures; an encoder adds to them.
+        time: When it was taken, in seconds since the Unix epoch.
+        seconds: How long delivering it may take; infinity if there is time.
     """
 
-    def __init__(self, families: list[Family], failures: Failures, registry: Any = None) -> None:
+    def __init__(self, families: list[Family], failures: Failures, registry: Any = None, seconds: float = inf) -> None:
         self.families = families
         self.failures = failures
+        self.time = clock.wall()
+        self.seconds = seconds
         self._registry = registry
+        self._points: list[PointFamily] | None = None
+
+    def points(self) -> list[PointFamily]:
+        """The families as series of numbers; see :mod:`measurand.metrics.points`."""
+        if self._points is None:
+            self._points = points_of([*self.families, *self.report()])
+        return self._points
+
+    def acknowledge(self, family: PointFamily, series: Iterable[Series]) -> None:
+        """Say that something has arrived: nothing depends on it where totals are sent."""
 
     def report(self) -> list[Family]:
         """What failed, as a metric like any other of the registry: with its common labels, and only if its domain admits it."""

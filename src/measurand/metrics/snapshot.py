@@ -36,6 +36,7 @@ class CellFamily:
         common: Labels that the registry adds to every series, none of them among the instrument's own.
         with_created: Whether ``_created`` samples are exposed.
         is_resolved: Whether the values of callbacks are in their rows.
+        is_combined: Whether the rows are several processes', of which no one time of creation is known.
     """
 
     definition: Definition
@@ -43,6 +44,7 @@ class CellFamily:
     common: Mapping[str, str] = field(default_factory=dict)
     with_created: bool = False
     is_resolved: bool = False
+    is_combined: bool = False
 
     @property
     def name(self) -> str:

@@ -1,0 +1,241 @@
+"""A snapshot as series of plain numbers: what most destinations want to know.
+
+A :class:`PointFamily` has the series of one metric, each with its labels and its numbers, whatever the snapshot got them from: the cells of
+an instrument, or the samples of a custom collector. What a family's numbers are follows from its type:
+
+=========  ==================================================================================================
+type       numbers
+=========  ==================================================================================================
+counter    value
+gauge      value
+summary    count, sum
+histogram  one count per bucket (not cumulative, the last one is that of +Inf), then the sum (NaN if unknown)
+=========  ==================================================================================================
+
+Infos, state sets, quantiles of summaries and values of unknown type are gauges here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf, isnan, nan
+from typing import Literal, NamedTuple
+
+from measurand.core import Exemplar
+from measurand.core.support import text
+from measurand.metrics.sample import Sample
+from measurand.metrics.snapshot import CellFamily, Family, SampleFamily
+
+__all__ = ["Labels", "PointFamily", "PointType", "Series", "points_of"]
+
+PointType = Literal["counter", "gauge", "summary", "histogram"]
+Labels = tuple[tuple[str, str], ...]
+
+_NO_EXEMPLARS: Mapping[int, Exemplar] = {}
+
+
+class Series(NamedTuple):
+    """One series.
+
+    Attributes:
+        labels: Names and values, sorted by name; the registry's common labels are among them.
+        numbers: See the module.
+        created: When it began, in seconds since the Unix epoch; ``None`` if that is not known.
+        timestamp: When the numbers were true, in seconds since the Unix epoch; ``None`` for the moment of the snapshot.
+        exemplars: The latest exemplar by the number that it belongs to: of a counter's value, of a bucket.
+    """
+
+    labels: Labels
+    numbers: tuple[float, ...]
+    created: float | None = None
+    timestamp: float | None = None
+    exemplars: Mapping[int, Exemplar] = _NO_EXEMPLARS
+
+
+@dataclass(frozen=True, slots=True)
+class PointFamily:
+    """The series of one metric.
+
+    Attributes:
+        name: The family's name, without a counter's ``_total``; an info's with ``_info``.
+        type: What the numbers are, see the module.
+        documentation: What the metric means.
+        unit: The unit, or an empty string.
+        series: The series, in the order of exposition.
+        bounds: A histogram's upper bounds in ascending order, without +Inf.
+    """
+
+    name: str
+    type: PointType
+    documentation: str
+    unit: str
+    series: list[Series]
+    bounds: tuple[float, ...] = field(default=())
+
+    @property
+    def exposed_name(self) -> str:
+        """The name that Prometheus' text format shows: a counter's with ``_total``."""
+        return f"{self.name}_total" if self.type == "counter" else self.name
+
+    def with_series(self, series: list[Series]) -> PointFamily:
+        """The same metric with other series."""
+        return PointFamily(self.name, self.type, self.documentation, self.unit, series, self.bounds)
+
+
+def points_of(families: Iterable[Family]) -> list[PointFamily]:
+    """The families of a snapshot as series of numbers.
+
+    What is no number of a series (a custom collector may yield anything) is left out. A custom collector's histograms of different
+    buckets become a family each.
+    """
+    found: list[PointFamily] = []
+    for family in families:
+        found += [_of_cells(family)] if isinstance(family, CellFamily) else _of_samples(family)
+    return found
+
+
+def _of_cells(family: CellFamily) -> PointFamily:
+    definition = family.definition
+    type_: PointType = definition.type if definition.type in {"counter", "summary", "histogram"} else "gauge"  # type: ignore[assignment]
+    pairs = _places(definition.labelnames, family.common)
+    exemplars = dict(family.frozen.exemplars()) if type_ in {"counter", "histogram"} else {}
+    born = family.frozen.created()
+    series = []
+    for row, (values, numbers) in enumerate(family.frozen.rows()):
+        labels = tuple([(name, values[at] if at is not None else constant) for name, at, constant in pairs])
+        cells = _apart(numbers) if type_ == "histogram" else tuple(numbers)
+        series.append(Series(labels, cells, None if family.is_combined else born[row], None, exemplars.get(row, _NO_EXEMPLARS)))
+    return PointFamily(definition.name, type_, definition.documentation, definition.unit, series, definition.bounds)
+
+
+def _places(names: tuple[str, ...], common: Mapping[str, str]) -> list[tuple[str, int | None, str]]:
+    """Each label, sorted by name: where its value stands among a row's, or which one it always has."""
+    of_rows: list[tuple[str, int | None, str]] = [(name, at, "") for at, name in enumerate(names)]
+    return sorted([*of_rows, *((name, None, value) for name, value in common.items())], key=lambda place: place[0])
+
+
+def _apart(cumulative: tuple[float, ...]) -> tuple[float, ...]:
+    counts = cumulative[:-1]
+    return (counts[0], *[high - low for low, high in pairwise(counts)], cumulative[-1])
+
+
+# -- custom collectors -------------------------------------------------------------------------------------------------------
+
+
+def _of_samples(family: SampleFamily) -> list[PointFamily]:
+    if family.type == "counter":
+        return _counters(family)
+    if family.type == "summary":
+        return _summaries(family)
+    if family.type == "histogram":
+        return _histograms(family)
+    return [*_gauges(family, family.content)]
+
+
+def _family(family: SampleFamily, name: str, type_: PointType, series: list[Series], bounds: tuple[float, ...] = ()) -> PointFamily:
+    return PointFamily(name, type_, family.documentation, family.unit, series, bounds)
+
+
+def _gauges(family: SampleFamily, samples: Iterable[Sample]) -> list[PointFamily]:
+    """Samples that stand for themselves, a family for each name."""
+    by_name: dict[str, dict[Labels, Series]] = {}
+    for sample in samples:
+        series = _plain(sample)
+        if series is not None:
+            by_name.setdefault(sample.name, {})[series.labels] = series
+    return [_family(family, name, "gauge", list(series.values())) for name, series in by_name.items()]
+
+
+def _counters(family: SampleFamily) -> list[PointFamily]:
+    name = f"{family.name}_total"
+    born = _creations(family)
+    found: dict[Labels, Series] = {}
+    rest = []
+    for sample in family.content:
+        series = _plain(sample) if sample.name in {name, family.name} else None
+        if series is not None:
+            exemplars = {0: sample.exemplar} if sample.exemplar is not None else _NO_EXEMPLARS
+            found[series.labels] = series._replace(created=born.get(series.labels), exemplars=exemplars)
+        elif sample.name != f"{family.name}_created":
+            rest.append(sample)
+    return [_family(family, family.name, "counter", list(found.values())), *_gauges(family, rest)]
+
+
+def _summaries(family: SampleFamily) -> list[PointFamily]:
+    born = _creations(family)
+    count_name, sum_name = f"{family.name}_count", f"{family.name}_sum"
+    found: dict[Labels, dict[str, float]] = {}
+    when: dict[Labels, float | None] = {}
+    rest = []
+    for sample in family.content:
+        series = _plain(sample)
+        if series is None:
+            continue
+        if sample.name in {count_name, sum_name}:
+            found.setdefault(series.labels, {})[sample.name] = series.numbers[0]
+            when[series.labels] = series.timestamp
+        elif sample.name != f"{family.name}_created":
+            rest.append(sample)
+    complete = [
+        Series(labels, (numbers[count_name], numbers.get(sum_name, nan)), born.get(labels), when[labels])
+        for labels, numbers in found.items()
+        if count_name in numbers
+    ]
+    return [*([_family(family, family.name, "summary", complete)] if complete else []), *_gauges(family, rest)]
+
+
+def _histograms(family: SampleFamily) -> list[PointFamily]:
+    born = _creations(family)
+    buckets: dict[Labels, dict[float, tuple[float, Exemplar | None]]] = {}
+    sums: dict[Labels, float] = {}
+    when: dict[Labels, float | None] = {}
+    for sample in family.content:
+        series = _plain(sample)
+        if series is None:
+            continue
+        if sample.name == f"{family.name}_bucket":
+            bound = _number(dict(series.labels).get("le"))
+            if bound is not None:
+                labels = tuple([pair for pair in series.labels if pair[0] != "le"])
+                buckets.setdefault(labels, {})[bound] = series.numbers[0], sample.exemplar
+                when[labels] = series.timestamp
+        elif sample.name == f"{family.name}_sum":
+            sums[series.labels] = series.numbers[0]
+    by_bounds: dict[tuple[float, ...], list[Series]] = {}
+    for labels, counts in buckets.items():
+        if inf not in counts:
+            continue
+        bounds = sorted(counts)
+        numbers = (*_apart((*(counts[bound][0] for bound in bounds), 0.0))[:-1], sums.get(labels, nan))
+        exemplars = {at: known for at, bound in enumerate(bounds) if (known := counts[bound][1]) is not None}
+        series = Series(labels, numbers, born.get(labels), when[labels], exemplars or _NO_EXEMPLARS)
+        by_bounds.setdefault(tuple(bounds[:-1]), []).append(series)
+    return [_family(family, family.name, "histogram", series, bounds) for bounds, series in by_bounds.items()]
+
+
+def _creations(family: SampleFamily) -> dict[Labels, float]:
+    name = f"{family.name}_created"
+    found = [(sample, _plain(sample)) for sample in family.content if sample.name == name]
+    return {series.labels: series.numbers[0] for _, series in found if series is not None and not isnan(series.numbers[0])}
+
+
+def _plain(sample: Sample) -> Series | None:
+    """A sample as a series of one number; ``None`` for what is none."""
+    value = _number(sample.value)
+    if value is None or not isinstance(sample.name, str):
+        return None
+    try:
+        labels = tuple(sorted((str(name), text(value)) for name, value in sample.labels.items()))
+        when = None if sample.timestamp is None else float(sample.timestamp)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return Series(labels, (value,), None, when)
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
