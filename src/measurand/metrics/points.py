@@ -18,7 +18,7 @@ Infos, state sets, quantiles of summaries and values of unknown type are gauges 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf, isnan, nan
 from typing import Literal, NamedTuple
@@ -65,6 +65,7 @@ class PointFamily:
         unit: The unit, or an empty string.
         series: The series, in the order of exposition.
         bounds: A histogram's upper bounds in ascending order, without +Inf.
+        given_name: The name to show, if that does not follow from the others.
     """
 
     name: str
@@ -73,15 +74,16 @@ class PointFamily:
     unit: str
     series: list[Series]
     bounds: tuple[float, ...] = field(default=())
+    given_name: str = ""
 
     @property
     def exposed_name(self) -> str:
-        """The name that Prometheus' text format shows: a counter's with ``_total``."""
-        return f"{self.name}_total" if self.type == "counter" else self.name
+        """The name that Prometheus' text format shows: a counter's with ``_total``; of a counter that was renamed, the name as it was given."""
+        return self.given_name or (f"{self.name}_total" if self.type == "counter" else self.name)
 
     def with_series(self, series: list[Series]) -> PointFamily:
         """The same metric with other series."""
-        return PointFamily(self.name, self.type, self.documentation, self.unit, series, self.bounds)
+        return replace(self, series=series)
 
 
 def points_of(families: Iterable[Family]) -> list[PointFamily]:
@@ -107,7 +109,8 @@ def _of_cells(family: CellFamily) -> PointFamily:
         labels = tuple([(name, values[at] if at is not None else constant) for name, at, constant in pairs])
         cells = _apart(numbers) if type_ == "histogram" else tuple(numbers)
         series.append(Series(labels, cells, None if family.is_combined else born[row], None, exemplars.get(row, _NO_EXEMPLARS)))
-    return PointFamily(definition.name, type_, definition.documentation, definition.unit, series, definition.bounds)
+    given_name = str(definition.options.get("exposed_name", ""))
+    return PointFamily(definition.name, type_, definition.documentation, definition.unit, series, definition.bounds, given_name)
 
 
 def _places(names: tuple[str, ...], common: Mapping[str, str]) -> list[tuple[str, int | None, str]]:
