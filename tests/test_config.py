@@ -183,7 +183,16 @@ def test_every_setting_is_described() -> None:
 
 
 def test_every_setting_can_be_passed_by_name() -> None:
-    assert {"service", "environment", "version", *Settings.__annotations__} == read().origins.keys()
+    assert {"service", "environment", "version", "exporters", *Settings.__annotations__} == read().origins.keys()
+
+
+def test_exporters_are_addresses_with_spaces_between_them_and_not_shown() -> None:
+    config = read({"MEASURAND_EXPORTERS": " console: pushgateway+http://user:hunter2@gateway:9091/?job=a,b\n"})
+    assert config.exporters == ("console:", "pushgateway+http://user:hunter2@gateway:9091/?job=a,b")
+    assert "exporters = (set) (MEASURAND_EXPORTERS)" in config.describe()
+    with pytest.raises(ConfigurationError, match="MEASURAND_EXPORTERS must be addresses with spaces between them") as caught:
+        read({"MEASURAND_EXPORTERS": "//user:hunter2@gateway:9091, console"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_one_variable_can_be_asked_for_alone() -> None:

@@ -25,6 +25,9 @@ PREFIX: Final = "MEASURAND_"
 NOT_SETTINGS: Final = frozenset({"FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "TEST_SCALE"})
 """Variables with our prefix that other parts read."""
 
+SECRET: Final = ("token", "exporters")
+"""Settings that are not shown: addresses may hold credentials."""
+
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _UNSET: Final = object()
 
@@ -97,6 +100,14 @@ def _several(value: Any) -> list[str]:
     """The parts of a list: of a sequence, or of text with commas."""
     parts = value.split(",") if isinstance(value, str) else list(value)
     return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def _addresses(value: Any) -> tuple[str, ...]:
+    """Addresses with white space between them: a comma may be a part of one."""
+    parts = value.split() if isinstance(value, str) else [str(part).strip() for part in value]
+    if not all(re.match(r"[a-z][a-z0-9+.-]*:", part) for part in parts):
+        raise _Unfit("addresses with spaces between them, such as statsd://127.0.0.1:8125 otlp+http://127.0.0.1:4318")
+    return tuple(parts)
 
 
 def _paths(value: Any) -> frozenset[str]:
@@ -184,6 +195,8 @@ class Config:
         first_byte: Whether the time to the first byte is measured.
         background: Whether the time is measured that the application goes on after a response is complete.
         runtime_metrics: Whether the process's, the interpreter's and this library's own metrics are exposed.
+        exporters: Addresses of destinations, besides those that are passed to ``start()`` as objects; see
+            :mod:`measurand.exporters.addresses`.
         state_directory: Where the number of starts is kept; also systemd's ``STATE_DIRECTORY``; else ``measurand`` in the user's state
             directory (``XDG_STATE_HOME``, ``~/.local/state``); ``None`` for a user without a home.
     """
@@ -212,6 +225,7 @@ class Config:
     first_byte: bool = _setting(_switch, False)
     background: bool = _setting(_switch, False)
     runtime_metrics: bool = _setting(_switch, True)
+    exporters: tuple[str, ...] = _setting(_addresses, ())
     state_directory: Path | None = field(default=None, metadata={"convert": _directory, "also": ("STATE_DIRECTORY",)})
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -239,7 +253,7 @@ class Config:
                 try:
                     values[each.name] = each.metadata["convert"](raw)
                 except _Unfit as expected:
-                    shown = "" if each.name == "token" else f" is {raw!r}, but"
+                    shown = "" if each.name in SECRET else f" is {raw!r}, but"
                     raise ConfigurationError(f"{_called(each.name, origin)}{shown} must be {expected}") from None
         if "state_directory" not in values:
             values["state_directory"], origins["state_directory"] = _state_of_the_user(environ)
@@ -259,8 +273,9 @@ class Config:
     def describe(self) -> list[str]:
         """One line for each setting: name, value, origin. Secrets are not shown."""
         shown = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "origins"}
-        if shown["token"] is not None:
-            shown["token"] = "(set)"
+        for name in SECRET:
+            if shown[name]:
+                shown[name] = "(set)"
         return [f"{name} = {value} ({self.origin(name)})" for name, value in shown.items()]
 
     def _check(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from measurand import Check, CollectorRegistry, Counter, Domain, Runtime, genera
 from measurand.bootstrap.runtime import current
 from measurand.endpoints.pages import Request, answer
 from measurand.errors import AlreadyStarted, ConfigurationError
+from measurand.exporters.memory import Memory
 from measurand.exporters.textfile import Textfile
 from measurand.lifecycle.coordinator import Event, State
 from tests.support import run_python, wait_until
@@ -300,10 +302,33 @@ def test_a_misspelt_variable_is_warned_about(starting: Starting, monkeypatch: py
     assert "MEASURAND_DRAIN_DELY is not a setting; is MEASURAND_DRAIN_DELAY meant?" in caplog.text
 
 
-@pytest.mark.parametrize("exporter", [object(), "statsd://127.0.0.1"])
-def test_what_is_no_exporter_is_refused(starting: Starting, exporter: Any) -> None:
-    with pytest.raises(ConfigurationError, match="is no exporter: it has no name and no interval and no export"):
+@pytest.mark.parametrize(
+    ("exporter", "said"),
+    [
+        (object(), "is no exporter: it has no name and no interval and no export"),
+        (Memory, "is no exporter: it has no name and no interval; give an instance of it"),
+        ("statd://127.0.0.1", "no exporter has the scheme 'statd' of 'statd://127.0.0.1'; is statsd: meant?"),
+    ],
+)
+def test_what_is_no_exporter_is_refused(starting: Starting, exporter: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
         starting(exporters=[exporter])
+
+
+def test_exporters_of_the_environment_come_besides_and_any_can_be_taken_away(
+    starting: Starting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MEASURAND_EXPORTERS", f"textfile://{tmp_path}/numbers.prom?interval=3600")
+    memory = Memory(interval=3600)
+    runtime = starting(exporters=[memory])
+    assert [exporter.name for exporter in runtime.exporters] == ["textfile", "memory"]
+    runtime.exporters.remove("memory")
+    assert memory.value("measurand_export_failures_total", exporter="memory", service="shop", environment="test") == 0
+    late = Memory(interval=3600, name="late")
+    runtime.exporters.add(late)
+    assert runtime.stop().flushed == ("textfile", "late")
+    assert len(late.delivered) == len(memory.delivered) == 1
+    assert "measurand_export_failures_total" in (tmp_path / "numbers.prom").read_text()
 
 
 def test_the_application_s_loop_runs_asynchronous_checks_and_callbacks(starting: Starting) -> None:
@@ -329,6 +354,7 @@ def test_the_application_s_loop_runs_asynchronous_checks_and_callbacks(starting:
 def test_the_end_of_the_interpreter_stops_it(tmp_path: Path) -> None:
     code = f"""
 import measurand
+from measurand.exporters.memory import Memory
 from measurand.exporters.textfile import Textfile
 measurand.Counter("orders_total", "Orders").inc(3)
 measurand.start("shop", state_directory={str(tmp_path)!r}, exporters=[Textfile({str(tmp_path / "shop.prom")!r})])

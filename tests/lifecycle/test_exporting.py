@@ -12,7 +12,7 @@ from measurand import CollectorRegistry, Counter
 from measurand.encoding.text import encode
 from measurand.errors import ConfigurationError
 from measurand.lifecycle.coordinator import Coordinator
-from measurand.lifecycle.exporting import schedule
+from measurand.lifecycle.exporting import Exporting
 from measurand.lifecycle.polling import Polling
 from measurand.metrics.collecting import Gathering
 from tests.support import wait_until
@@ -46,7 +46,8 @@ class Service:
         self.things = Counter("things_total", "Things", registry=self.registry)
         self.polling = Polling(registry=self.registry)
         self.lifecycle = Coordinator(budget=budget, drain_delay=0, registry=self.registry)
-        schedule(destinations, self.polling, self.lifecycle, self.registry)
+        self.exporting = Exporting(self.polling, self.lifecycle, self.registry)
+        self.exporting.add(*destinations)
 
     def failures(self, name: str) -> float | None:
         return self.registry.get_sample_value("measurand_export_failures_total", {"exporter": name})

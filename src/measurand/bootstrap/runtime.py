@@ -32,7 +32,7 @@ from measurand.lifecycle.background import renew_after_fork
 from measurand.lifecycle.company import LOOK, Company, is_draining
 from measurand.lifecycle.coordinator import Coordinator, Event, State
 from measurand.lifecycle.exits import run_at_exit
-from measurand.lifecycle.exporting import schedule
+from measurand.lifecycle.exporting import Exporting
 from measurand.lifecycle.polling import Polling
 from measurand.lifecycle.report import ShutdownReport
 from measurand.lifecycle.signals import hook_sigterm
@@ -69,6 +69,7 @@ class Runtime:
         health: The health checks.
         http: Where the integrations record requests.
         pages: What the application's own port answers besides the application.
+        exporters: The destinations that the metrics are sent to; they can be added and removed at any time.
         options: What was passed to :func:`start`.
         is_stopping: Whether the shutdown has begun.
     """
@@ -79,7 +80,7 @@ class Runtime:
         registry: CollectorRegistry,
         checks: Iterable[Checkable],
         domains: Mapping[str, Domain],
-        exporters: Iterable[Exporter],
+        exporters: Iterable[Exporter | str],
     ) -> None:
         self.config = config
         self.registry = registry
@@ -119,7 +120,8 @@ class Runtime:
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.health.stop(1.0), name="health checks")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.polling.stop(5.0), name="polling")
         self.lifecycle.add_waiter("requests", self.http.wait_until_idle)
-        self._take_part_in_exports = schedule(exporters, self.polling, self.lifecycle, registry)
+        self.exporters = Exporting(self.polling, self.lifecycle, registry)
+        self.exporters.add(*config.exporters, *exporters)
         renew_after_fork(self)
 
     # -- what an integration needs (integrations.service.Service) --------------------------------------------------------------
@@ -142,7 +144,7 @@ class Runtime:
         self._served_in = os.getpid()
         if self._begun_in != self._served_in:  # a process of multiprocessing forgets what it inherits
             run_at_exit(self._stop_at_exit)
-            self._take_part_in_exports()
+            self.exporters.take_part()
         self.health.attach(loop)
         self.polling.attach(loop)
         hook_sigterm(self.lifecycle)
@@ -213,7 +215,7 @@ class Runtime:
             self.polling.start(wait_for_loop=WAIT_FOR_LOOP)
             self._company.start()
             undo.callback(self._company.stop)
-            self._take_part_in_exports()
+            self.exporters.take_part()
             undo.callback(run_at_exit(self._stop_at_exit))
             self._begun_in = os.getpid()
             self.is_stopping = False
@@ -293,7 +295,7 @@ def start(
     *,
     checks: Iterable[Checkable] = (),
     domains: Mapping[str, Domain] | None = None,
-    exporters: Iterable[Exporter] = (),
+    exporters: Iterable[Exporter | str] = (),
     registry: CollectorRegistry = REGISTRY,
     **settings: Unpack[Settings],
 ) -> Runtime:
@@ -308,7 +310,8 @@ def start(
         version: The service's version.
         checks: Health checks: :class:`~measurand.health.check.Check`, or functions, whose names they take.
         domains: Further domains, each by the path of its metrics page.
-        exporters: Where the metrics go besides being scraped; see :mod:`measurand.exporters.protocol`.
+        exporters: Where the metrics go besides being scraped: exporters of :mod:`measurand.exporters`, one's own, or addresses such as
+            ``statsd://127.0.0.1:8125``. Those of ``MEASURAND_EXPORTERS`` come besides.
         registry: The registry that the service's metrics are in.
         **settings: The other settings by name.
 

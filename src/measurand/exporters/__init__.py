@@ -41,7 +41,7 @@ _MODULE_OF = {
     "Textfile": "textfile",
 }
 
-__all__ = list(_MODULE_OF)  # noqa: PLE0605 - the keys are strings
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from measurand.errors import ConfigurationError
@@ -27,11 +27,16 @@ GROUP = "measurand.exporters"
 """The group of entry points."""
 
 
-class Common(TypedDict, total=False):
+class Schedule(TypedDict, total=False):
     """What every destination takes."""
 
     name: str
     interval: float
+
+
+class Common(Schedule, total=False):
+    """What every destination takes that is somewhere else."""
+
     timeout: float
 
 
@@ -81,13 +86,18 @@ class Options:
             raise ConfigurationError(f"{name} of {self._address} must be 1 or 0, not {said!r}")
         return known[said.lower()]
 
-    def common(self) -> Common:
-        """What is given of ``name``, ``interval`` and ``timeout``, as keyword arguments."""
-        found: Common = {}
+    def schedule(self) -> Schedule:
+        """What is given of ``name`` and ``interval``, as keyword arguments."""
+        found: Schedule = {}
         if (name := self.text("name")) is not None:
             found["name"] = name
         if (interval := self.number("interval")) is not None:
             found["interval"] = interval
+        return found
+
+    def common(self) -> Common:
+        """What is given of ``name``, ``interval`` and ``timeout``, as keyword arguments."""
+        found = cast(Common, self.schedule())
         if (timeout := self.number("timeout")) is not None:
             found["timeout"] = timeout
         return found

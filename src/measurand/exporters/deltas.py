@@ -85,11 +85,13 @@ class Deltas:
     Attributes:
         last: The time of the last change that has arrived as a whole, in seconds since the Unix epoch; ``None`` before the first.
         sent: What has arrived, by series; series that are no more are forgotten.
+        version: Rises when ``sent`` changes.
     """
 
     def __init__(self) -> None:
         self.last: float | None = None
         self.sent: dict[SeriesKey, Sent] = {}
+        self.version = 0
 
     def change(self, families: Iterable[PointFamily], now: float, seconds: float = inf, *, tells_creation: bool = False) -> Change:
         """What has to be sent.
@@ -120,7 +122,7 @@ class Deltas:
             if differences:
                 changed.append(family.with_series(differences))
         for key in self.sent.keys() - seen:
-            del self.sent[key]
+            self._forget(key)
         return Change(self, changed, now, self.last, seconds)
 
     def _difference(self, key: SeriesKey, series: Series) -> tuple[float, ...]:
@@ -129,7 +131,7 @@ class Deltas:
             return series.numbers
         lower = any(now < before for now, before in zip(_counts(series.numbers), sent.numbers, strict=False))
         if lower or (sent.created is not None and series.created is not None and series.created > sent.created):
-            del self.sent[key]
+            self._forget(key)
             return series.numbers
         return tuple([now - before for now, before in zip(series.numbers, sent.numbers, strict=True)])
 
@@ -139,6 +141,11 @@ class Deltas:
         before = (0.0,) * len(difference.numbers) if sent is None else sent.numbers
         numbers = [low + more if isfinite(more) else low for low, more in zip(before, difference.numbers, strict=True)]
         self.sent[key] = Sent(tuple(numbers), difference.created)
+        self.version += 1
+
+    def _forget(self, key: SeriesKey) -> None:
+        del self.sent[key]
+        self.version += 1
 
 
 def _counts(numbers: tuple[float, ...]) -> tuple[float, ...]:

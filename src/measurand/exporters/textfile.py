@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import Any
+from typing import Any, Self
+from urllib.parse import SplitResult, unquote
 
 from measurand.encoding.escaping import UNDERSCORES
 from measurand.encoding.text import encode, generate_latest
+from measurand.errors import ConfigurationError
+from measurand.exporters.addresses import Options
 from measurand.metrics.collecting import Gathering
 
 __all__ = ["Textfile", "write_to_textfile"]
@@ -30,6 +33,19 @@ class Textfile:
 
     def __repr__(self) -> str:
         return f"Textfile({self._path!r})"
+
+    @classmethod
+    def from_url(cls, url: SplitResult, options: Options) -> Self:
+        """``textfile:///var/lib/node_exporter/shop.prom``, with the options ``interval`` and ``name``.
+
+        Raises:
+            ConfigurationError: The address has no path.
+        """
+        if url.netloc or not url.path:
+            raise ConfigurationError(
+                "the address of a text file has three slashes and a path, such as textfile:///var/lib/node_exporter/x.prom"
+            )
+        return cls(unquote(url.path), **options.schedule())
 
     def export(self, snapshot: Gathering) -> None:
         """Write the file.

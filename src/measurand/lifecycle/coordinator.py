@@ -229,6 +229,10 @@ class Coordinator:
         with self._lock:
             _add(self._flushes, "flush", name, flush)
 
+    def remove_flush(self, name: str) -> None:
+        """Deliver no last numbers under this name; unknown names are ignored."""
+        self._flushes.pop(name, None)
+
     # -- end -----------------------------------------------------------------------------------------------------------------
 
     def begin_shutdown(self) -> None:

@@ -11,80 +11,178 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import Any
 
+from measurand import clock
 from measurand.catalog.export import ExportMetrics
-from measurand.errors import ConfigurationError
+from measurand.errors import ConfigurationError, ExportFailed
+from measurand.exporters.addresses import from_address
+from measurand.exporters.delivery import Delivery
 from measurand.exporters.protocol import Exporter
+from measurand.lifecycle.background import renew_after_fork
 from measurand.lifecycle.coordinator import Coordinator
 from measurand.lifecycle.polling import Polling
 from measurand.metrics import shared
-from measurand.metrics.collecting import gather
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
 
-__all__ = ["schedule"]
+__all__ = ["Exporting"]
 
 LOG = logging.getLogger("measurand")
 
+JITTER = 0.2
+"""By which part of its interval an exporter's first export may come earlier."""
 
-def schedule(
-    exporters: Iterable[Exporter], polling: Polling, coordinator: Coordinator, registry: CollectorRegistry = REGISTRY
-) -> Callable[[], None]:
-    """Let exporters deliver what a registry holds.
+LONGEST_RETRY = 600.0
+"""Seconds that an exporter is left alone at most because its destination asks for it."""
+
+
+class Exporting:
+    """The exporters of a service; safe from any thread.
 
     Args:
-        exporters: The destinations.
         polling: Calls them in their intervals.
         coordinator: Calls them at the end.
-        registry: What they deliver, and where failures are counted.
-
-    Returns:
-        To be called in every process that will shut down in an orderly way, so that the others leave the final numbers to it if it is the
-        last one.
-
-    Raises:
-        ConfigurationError: Something is no exporter, or two have one name.
+        registry: What they deliver if they do not say otherwise, and where failures are counted.
     """
-    chosen = list(exporters)
-    names: set[str] = set()
-    for exporter in chosen:
-        lacking = [name for name in ("name", "interval", "export") if not hasattr(exporter, name)]
-        if lacking:
-            raise ConfigurationError(f"{exporter!r} is no exporter: it has no {' and no '.join(lacking)}")
-        if exporter.name in names:
-            raise ConfigurationError(f"there are two exporters named {exporter.name!r}; give each a name of its own: name='…'")
-        names.add(exporter.name)
-    destinations = [_Destination(exporter, polling, registry) for exporter in chosen]
-    for destination in destinations:
-        coordinator.add_flush(destination.name, destination.flush)
 
-    def take_part() -> None:
+    def __init__(self, polling: Polling, coordinator: Coordinator, registry: CollectorRegistry = REGISTRY) -> None:
+        self._polling = polling
+        self._coordinator = coordinator
+        self._registry = registry
+        self._metrics = ExportMetrics(registry)
+        self._destinations: dict[str, _Destination] = {}
+        self._takes_part = False
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def __iter__(self) -> Iterator[Exporter]:
+        return iter([destination.exporter for destination in list(self._destinations.values())])
+
+    def __len__(self) -> int:
+        return len(self._destinations)
+
+    def add(self, *exporters: Exporter | str) -> None:
+        """Deliver to these too, from now on; all of them, or none.
+
+        Args:
+            exporters: Exporters, or their addresses, see :mod:`measurand.exporters.addresses`.
+
+        Raises:
+            ConfigurationError: Something is no exporter, or has the name of another one.
+            MissingExtra: A destination needs a library that is not installed.
+        """
+        chosen: dict[str, Exporter] = {}
+        for given in exporters:
+            exporter = _checked(from_address(given) if isinstance(given, str) else given)
+            if exporter.name in chosen or exporter.name in self._destinations:
+                raise ConfigurationError(f"there are two exporters named {exporter.name!r}; give each a name of its own: name='…'")
+            chosen[exporter.name] = exporter
+        made = [_Destination(exporter, self._registry, self._metrics) for exporter in chosen.values()]
+        with self._lock:
+            for destination in made:
+                self._coordinator.add_flush(destination.name, destination.flush)
+                interval = destination.exporter.interval
+                self._polling.register(
+                    destination.poller, destination.export, interval=interval, first="after-interval", jitter=JITTER
+                )
+                self._destinations[destination.name] = destination
+            takes_part = self._takes_part
+        if takes_part:
+            self._begin(made)
+
+    def remove(self, name: str, timeout: float = 5.0) -> None:
+        """Deliver the numbers of this moment to an exporter, and nothing after that.
+
+        Args:
+            name: The exporter's name.
+            timeout: Seconds that the last delivery may take.
+
+        Raises:
+            ConfigurationError: There is no exporter of this name.
+        """
+        with self._lock:
+            destination = self._destinations.pop(name, None)
+        if destination is None:
+            known = ", ".join(map(repr, self._destinations)) or "none"
+            raise ConfigurationError(f"there is no exporter named {name!r}; these are: {known}")
+        self._coordinator.remove_flush(name)
+        self._polling.unregister(destination.poller)
+        destination.flush(timeout)
+
+    def take_part(self) -> None:
+        """To be called in every process that will shut down in an orderly way.
+
+        The others leave the final numbers to it if it is the last one. Destinations that can be asked whether they are there are asked, in
+        the background.
+        """
+        with self._lock:
+            self._takes_part = True
+            destinations = list(self._destinations.values())
+        self._begin(destinations)
+
+    def _begin(self, destinations: list[_Destination]) -> None:
         for destination in destinations:
             shared.take_part(destination.task)
+        checks = [destination for destination in destinations if hasattr(destination.exporter, "check")]
+        if checks:
+            thread = threading.Thread(target=_check, args=(checks,), name="measurand-export-check", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as reason:
+                LOG.warning("whether the exporters can deliver is not checked: %s", reason)
 
-    return take_part
+    def renew(self) -> None:
+        """In a new child process: have locks that nobody holds."""
+        self._lock = threading.Lock()
+        for destination in self._destinations.values():
+            destination.renew()
+
+
+def _check(destinations: Iterable[_Destination]) -> None:
+    for destination in destinations:
+        destination.check()
+
+
+def _checked(exporter: Any) -> Exporter:
+    lacking = [name for name in ("name", "interval", "export") if not hasattr(exporter, name)]
+    if lacking or isinstance(exporter, type):
+        hint = "; give an instance of it" if isinstance(exporter, type) else ""
+        raise ConfigurationError(f"{exporter!r} is no exporter: it has no {' and no '.join(lacking) or 'name of its own'}{hint}")
+    interval = exporter.interval
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < inf:
+        raise ConfigurationError(f"the interval of the exporter {exporter.name!r} must be a number of seconds above 0, not {interval!r}")
+    if getattr(exporter, "temporality", "cumulative") not in ("cumulative", "delta"):
+        raise ConfigurationError(f"the temporality of {exporter.name!r} must be 'cumulative' or 'delta', not {exporter.temporality!r}")
+    checked: Exporter = exporter
+    return checked
 
 
 class _Destination:
     """One exporter. The lock keeps the last delivery from overlapping with one that is under way."""
 
-    def __init__(self, exporter: Exporter, polling: Polling, registry: CollectorRegistry) -> None:
+    def __init__(self, exporter: Exporter, registry: CollectorRegistry, metrics: ExportMetrics) -> None:
+        self.exporter = exporter
         self.name = exporter.name
         self.task = f"export {exporter.name}"
-        self._exporter = exporter
-        self._registry = registry
-        self._failures = ExportMetrics(registry).failures.labels(exporter.name)
+        self.poller = f"export_{exporter.name}"
+        self._delivery = Delivery(exporter, registry)
+        self._failures = metrics.failures.labels(exporter.name)
+        self._dropped = metrics.dropped.labels(exporter.name)
         self._turn = threading.Lock()
-        polling.register(f"export_{exporter.name}", self.export, interval=exporter.interval, first="after-interval")
+        self._not_before = -inf
 
     def export(self) -> None:
+        """Deliver, unless the destination asked to be left alone for longer."""
         with self._turn:
-            self._export()
+            if clock.monotonic() >= self._not_before:
+                self._export(inf)
 
     def flush(self, seconds: float) -> str | None:
         """Deliver the final numbers, unless another process will, and say what was lost."""
+        begun = clock.system_monotonic()
         has_turn = self._turn.acquire(
             timeout=max(seconds, 0.0)
         )  # first: what is under way here must not arrive after what the last one sends
@@ -95,18 +193,46 @@ class _Destination:
                     return None
                 if not has_turn:
                     return "the last numbers: the export before is still under way"
-                self._export()
+                self._export(max(seconds - (clock.system_monotonic() - begun), 0.0))
         except Exception as reason:
             LOG.warning("the last export to %s failed", self.name, exc_info=True)
             return f"the last numbers: {type(reason).__name__}"
         finally:
             if has_turn:
+                self._close()
                 self._turn.release()
         return None
 
-    def _export(self) -> Any:
+    def check(self) -> None:
+        """Say in one line if the destination cannot deliver; one process of several asks."""
+        if not shared.lead(f"poll {self.poller}"):
+            return
+        check: Callable[[], None] = self.exporter.check  # type: ignore[attr-defined]
         try:
-            self._exporter.export(gather(self._registry))
-        except BaseException:
+            check()
+        except Exception as reason:  # noqa: BLE001 - it is not ours, and the service runs all the same
+            LOG.warning("the exporter %s cannot deliver yet: %s; it is tried every %g s", self.name, reason, self.exporter.interval)
+
+    def renew(self) -> None:
+        """In a new child process: have a lock that nobody holds."""
+        self._turn = threading.Lock()
+
+    def _export(self, seconds: float) -> None:
+        try:
+            self._delivery.deliver(seconds)
+        except BaseException as error:
             self._failures.inc()
+            if isinstance(error, ExportFailed):
+                self._dropped.inc(max(error.dropped, 0))
+                if error.retry_after is not None:
+                    self._not_before = clock.monotonic() + min(error.retry_after, LONGEST_RETRY)
             raise
+        self._not_before = -inf
+
+    def _close(self) -> None:
+        close = getattr(self.exporter, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:
+                LOG.warning("the exporter %s could not be closed", self.name, exc_info=True)

@@ -20,6 +20,7 @@ child too. All methods are safe from any thread.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -81,6 +82,8 @@ class _Poller:
     waits_at_first: bool
     within: Callable[[], Any] | None
     turns: Turns
+    ahead: float = 0.0
+    """Seconds by which the first call after one interval comes earlier."""
     due: float = 0.0
     not_before: float = 0.0
     """When to ask once more whose turn it is, if later than that."""
@@ -131,6 +134,7 @@ class Polling:
         first: Literal["now", "after-interval"] = "now",
         within: Callable[[], Any] | None = None,
         per_process: bool = False,
+        jitter: float = 0.0,
     ) -> None:
         """Call a function again and again, in one process of the service at a time.
 
@@ -144,6 +148,8 @@ class Polling:
             within: Makes a context manager for each call, plain or asynchronous, whose value the function is given, such as a session
                 that commits, or rolls back if the function raises, and is released in any case.
             per_process: Call it in every process of the service, each by its own schedule.
+            jitter: By which part of the interval, as a ratio 0 to 1, the first call after one interval may come earlier, at random, so that
+                services that were started together do not call together ever after.
 
         Raises:
             ConfigurationError: The name is taken, or a setting cannot be used.
@@ -155,7 +161,8 @@ class Polling:
         if not callable(callback):
             raise ConfigurationError(f"the callback of {name!r} must be a function, not {callback!r}")
         turns = Turns(f"poll {name}", per_process=per_process)
-        poller = _Poller(name, callback, every, limit, first == "after-interval", within, turns)
+        ahead = every * jitter * random.random()
+        poller = _Poller(name, callback, every, limit, first == "after-interval", within, turns, ahead)
         with self._lock:
             if name in self._pollers:
                 raise ConfigurationError(f"{name!r} is polled already; unregister it first, or choose another name")
@@ -236,7 +243,7 @@ class Polling:
 
     def _begin(self, poller: _Poller) -> None:
         now = clock.monotonic()
-        poller.due = now + poller.interval if poller.waits_at_first else now
+        poller.due = now + poller.interval - poller.ahead if poller.waits_at_first else now
         poller.fresh_at = now
         poller.not_before, poller.leads = 0.0, False
         self._metrics.errors.labels(poller.name)

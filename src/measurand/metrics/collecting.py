@@ -120,6 +120,7 @@ class Gathering:
     Attributes:
         families: The families, each name once.
         failures: The registry's failures; an encoder adds to them.
+        registry: Whose snapshot it is.
         time: When it was taken, in seconds since the Unix epoch.
         seconds: How long delivering it may take; infinity if there is time.
     """
@@ -129,7 +130,7 @@ class Gathering:
         self.failures = failures
         self.time = clock.wall()
         self.seconds = seconds
-        self._registry = registry
+        self.registry = registry
         self._points: list[PointFamily] | None = None
 
     def points(self) -> list[PointFamily]:
@@ -146,9 +147,9 @@ class Gathering:
         if not self.failures.counts:
             return []
         family = self.failures.family()
-        if not isinstance(self._registry, CollectorRegistry):
+        if not isinstance(self.registry, CollectorRegistry):
             return [family]
-        return self._registry.permitted([family.with_labels(self._registry.common_labels)])
+        return self.registry.permitted([family.with_labels(self.registry.common_labels)])
 
 
 def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None = None) -> Gathering:

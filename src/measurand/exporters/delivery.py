@@ -1,0 +1,123 @@
+"""One delivery to one destination: from a registry to what the destination is told.
+
+What is sent is what the destination takes: totals, or the differences since the last delivery that arrived. Several processes of a service
+take turns at delivering, and whoever delivers next has to know what has arrived before: it is noted where the processes meet. A process
+that is killed after the destination took a delivery and before that was noted makes the next process send it again; there is no other way
+to lose nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from measurand.exporters.deltas import Deltas, Sent
+from measurand.exporters.protocol import Exporter, temporality_of
+from measurand.metrics import shared
+from measurand.metrics.collecting import Gathering, gather
+from measurand.metrics.domains import REGISTRY
+
+__all__ = ["Delivery"]
+
+FORM = 1
+"""The version of the notes' form."""
+
+
+class Delivery:
+    """Delivers what a registry holds to one exporter. From one thread at a time.
+
+    Args:
+        exporter: The destination. If it has a ``registry`` that is not ``None``, that one is delivered; if it has ``select``, what that
+            makes of the snapshot's families.
+        registry: What is delivered otherwise.
+    """
+
+    def __init__(self, exporter: Exporter, registry: Any = REGISTRY) -> None:
+        self._exporter = exporter
+        own = getattr(exporter, "registry", None)
+        self._registry = registry if own is None else own
+        self._deltas: Deltas | None = Deltas() if temporality_of(exporter) == "delta" else None
+        self._notes = _Notes(exporter.name)
+        self._pid = os.getpid()
+
+    def deliver(self, seconds: float = inf) -> None:
+        """Take a snapshot and export it; what the exporter raises passes through.
+
+        Args:
+            seconds: How long it may take; an exporter gives up in time.
+        """
+        snapshot = gather(self._registry)
+        select = getattr(self._exporter, "select", None)
+        if select is not None:
+            snapshot = Gathering(select(snapshot.families), snapshot.failures, snapshot.registry)
+        snapshot.seconds = seconds
+        if self._deltas is None:
+            self._exporter.export(snapshot)
+        else:
+            self._deliver_differences(self._deltas, snapshot)
+
+    def _deliver_differences(self, deltas: Deltas, snapshot: Gathering) -> None:
+        place = shared.meeting_place()
+        if place is not None:
+            self._notes.read(place, deltas)
+        is_alone = place is None and self._pid == os.getpid()
+        change = deltas.change(snapshot.points(), snapshot.time, snapshot.seconds, tells_creation=is_alone)
+        before = deltas.version
+        try:
+            self._exporter.export(change)
+            change.acknowledge_all()
+        finally:
+            if place is not None and (deltas.version != before or not self._notes.is_there):
+                self._notes.write(place, deltas)
+
+
+class _Notes:
+    """What has arrived, for the other processes of the service: a file, replaced in one step.
+
+    Lines of JSON: the form and a number that rises with each writing, when the last whole change arrived, and a series in each line.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._file = f"sent-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self._number = 0
+        self.is_there = False
+
+    def read(self, place: Path, deltas: Deltas) -> None:
+        """Know what another process has delivered since this one has."""
+        try:
+            with (place / self._file).open(encoding="utf-8") as file:
+                form, number, last = json.loads(next(file))
+                if form != FORM or number <= self._number:
+                    return
+                rows = [json.loads(line) for line in file]
+            sent = {(name, tuple(bounds), _labels(labels)): Sent(tuple(numbers), None) for name, bounds, labels, numbers in rows}
+        except (OSError, ValueError, TypeError, StopIteration):  # it is not there; a part of it never is, as it is replaced in one step
+            return
+        self._number, self.is_there = number, True
+        deltas.last, deltas.sent = last, sent
+
+    def write(self, place: Path, deltas: Deltas) -> None:
+        """Let the others know. Where that fails, for want of space, the next process may send something again."""
+        self._number += 1
+        path = place / self._file
+        temporary = path.with_name(f"{self._file}-{os.getpid()}")
+        with suppress(OSError):
+            with open(temporary, "w", encoding="utf-8", opener=_private) as file:
+                file.write(json.dumps([FORM, self._number, deltas.last]) + "\n")
+                for (name, bounds, labels), sent in deltas.sent.items():
+                    file.write(json.dumps([name, bounds, labels, sent.numbers]) + "\n")
+            temporary.replace(path)
+            self.is_there = True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+
+def _labels(pairs: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple([(name, value) for name, value in pairs])
