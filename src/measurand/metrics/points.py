@@ -78,7 +78,7 @@ class PointFamily:
 
     @property
     def exposed_name(self) -> str:
-        """The name that Prometheus' text format shows: a counter's with ``_total``; of a counter that was renamed, the name as it was given."""
+        """The name that Prometheus' text format shows, a counter's with ``_total``; of a metric that was renamed, its new name."""
         return self.given_name or (f"{self.name}_total" if self.type == "counter" else self.name)
 
     def with_series(self, series: list[Series]) -> PointFamily:
