@@ -16,11 +16,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from measurand.exporters.deltas import Deltas, Sent
+from measurand.exporters.deltas import Deltas, FamilyKey, Sent
 from measurand.exporters.protocol import Exporter, temporality_of
 from measurand.metrics import shared
 from measurand.metrics.collecting import Gathering, gather
 from measurand.metrics.domains import REGISTRY
+from measurand.metrics.points import Labels
 
 __all__ = ["Delivery"]
 
@@ -95,7 +96,9 @@ class _Notes:
                 if form != FORM or number <= self._number:
                     return
                 rows = [json.loads(line) for line in file]
-            sent = {(name, tuple(bounds), _labels(labels)): Sent(tuple(numbers), None) for name, bounds, labels, numbers in rows}
+            sent: dict[FamilyKey, dict[Labels, Sent]] = {}
+            for name, bounds, labels, numbers in rows:
+                sent.setdefault((name, tuple(bounds)), {})[_labels(labels)] = Sent(tuple(numbers), None)
         except (OSError, ValueError, TypeError, StopIteration):  # it is not there; a part of it never is, as it is replaced in one step
             return
         self._number, self.is_there = number, True
@@ -109,8 +112,8 @@ class _Notes:
         with suppress(OSError):
             with open(temporary, "w", encoding="utf-8", opener=_private) as file:
                 file.write(json.dumps([FORM, self._number, deltas.last]) + "\n")
-                for (name, bounds, labels), sent in deltas.sent.items():
-                    file.write(json.dumps([name, bounds, labels, sent.numbers]) + "\n")
+                for (name, bounds), held in deltas.sent.items():
+                    file.writelines([json.dumps([name, bounds, labels, sent.numbers]) + "\n" for labels, sent in held.items()])
             temporary.replace(path)
             self.is_there = True
 
@@ -119,5 +122,5 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
 
 
-def _labels(pairs: list[list[str]]) -> tuple[tuple[str, str], ...]:
+def _labels(pairs: list[list[str]]) -> Labels:
     return tuple([(name, value) for name, value in pairs])

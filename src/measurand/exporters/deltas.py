@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from measurand.metrics.points import Labels, PointFamily, Series
 
-__all__ = ["Change", "Deltas", "Sent", "SeriesKey"]
+__all__ = ["Change", "Deltas", "FamilyKey", "Sent"]
 
-SeriesKey = tuple[str, tuple[float, ...], Labels]
-"""A family's name and bounds, and a series' labels."""
+FamilyKey = tuple[str, tuple[float, ...]]
+"""A family's name and bounds."""
 
 _ADDED_UP = {"counter", "summary", "histogram"}
 
@@ -52,12 +52,7 @@ class Change:
         self.seconds = seconds
         self._deltas = deltas
         self._families = families
-        self._open = {
-            (family.name, family.bounds, series.labels): series
-            for family in families
-            if family.type in _ADDED_UP
-            for series in family.series
-        }
+        self._open = {_key(family): {one.labels: one for one in family.series} for family in families if family.type in _ADDED_UP}
 
     def points(self) -> list[PointFamily]:
         """The families: differences of counters, summaries and histograms, without series that have not changed; values of gauges."""
@@ -65,16 +60,18 @@ class Change:
 
     def acknowledge(self, family: PointFamily, series: Iterable[Series]) -> None:
         """These series have arrived, or are given up: the next change does not have them."""
+        key = _key(family)
+        differences = self._open.get(key, {})
         for one in series:
-            key = (family.name, family.bounds, one.labels)
-            difference = self._open.pop(key, None)
+            difference = differences.pop(one.labels, None)
             if difference is not None:
                 self._deltas.add(key, difference)
 
     def acknowledge_all(self) -> None:
         """All of it has arrived."""
-        for key, difference in self._open.items():
-            self._deltas.add(key, difference)
+        for key, differences in self._open.items():
+            for difference in differences.values():
+                self._deltas.add(key, difference)
         self._open = {}
         self._deltas.last = self.time
 
@@ -84,13 +81,13 @@ class Deltas:
 
     Attributes:
         last: The time of the last change that has arrived as a whole, in seconds since the Unix epoch; ``None`` before the first.
-        sent: What has arrived, by series; series that are no more are forgotten.
+        sent: What has arrived, by family and series; series that are no more are forgotten.
         version: Rises when ``sent`` changes.
     """
 
     def __init__(self) -> None:
         self.last: float | None = None
-        self.sent: dict[SeriesKey, Sent] = {}
+        self.sent: dict[FamilyKey, dict[Labels, Sent]] = {}
         self.version = 0
 
     def change(self, families: Iterable[PointFamily], now: float, seconds: float = inf, *, tells_creation: bool = False) -> Change:
@@ -104,50 +101,74 @@ class Deltas:
                 numbers it may be another process' series that goes on.
         """
         changed: list[PointFamily] = []
-        seen: set[SeriesKey] = set()
+        seen: set[FamilyKey] = set()
         for family in families:
             if family.type not in _ADDED_UP:
                 changed.append(family)
                 continue
-            differences = []
-            for series in family.series:
-                key = (family.name, family.bounds, series.labels)
-                if key in seen or not all(map(isfinite, _counts(series.numbers))):
-                    continue
-                seen.add(key)
-                now_series = series if tells_creation else series._replace(created=None)
-                difference = self._difference(key, now_series)
-                if any(number for number in difference if isfinite(number)):
-                    differences.append(now_series._replace(numbers=difference))
+            key = _key(family)
+            if key in seen:
+                continue
+            seen.add(key)
+            differences = self._differences(family, self.sent.setdefault(key, {}), tells_creation)
             if differences:
                 changed.append(family.with_series(differences))
         for key in self.sent.keys() - seen:
-            self._forget(key)
+            del self.sent[key]
+            self.version += 1
         return Change(self, changed, now, self.last, seconds)
 
-    def _difference(self, key: SeriesKey, series: Series) -> tuple[float, ...]:
-        sent = self.sent.get(key)
-        if sent is None:
-            return series.numbers
-        lower = any(now < before for now, before in zip(_counts(series.numbers), sent.numbers, strict=False))
-        if lower or (sent.created is not None and series.created is not None and series.created > sent.created):
-            self._forget(key)
-            return series.numbers
-        return tuple([now - before for now, before in zip(series.numbers, sent.numbers, strict=True)])
+    def _differences(self, family: PointFamily, held: dict[Labels, Sent], tells_creation: bool) -> list[Series]:
+        differences = []
+        known = 0
+        make = Series._make
+        for series in family.series:
+            sent = held.get(series.labels)
+            if sent is not None:
+                known += 1
+                is_anew = tells_creation and sent.created is not None and series.created is not None and series.created > sent.created
+                if sent.numbers == series.numbers and not is_anew:
+                    continue
+                if is_anew or _is_lower(series.numbers, sent.numbers):
+                    del held[series.labels]
+                    known -= 1
+                    self.version += 1
+                    sent = None
+            numbers = series.numbers
+            if sent is not None:
+                numbers = tuple([now - before for now, before in zip(numbers, sent.numbers, strict=True)])
+            if any(numbers) and all(map(isfinite, numbers if len(numbers) == 1 else numbers[:-1])):
+                if not any(numbers[:-1]) and not isfinite(numbers[-1]):
+                    continue  # nothing but a sum that is not known
+                differences.append(make((series.labels, numbers, series.created if tells_creation else None, None, series.exemplars)))
+        if known < len(held):
+            for labels in held.keys() - {series.labels for series in family.series}:
+                del held[labels]
+            self.version += 1
+        return differences
 
-    def add(self, key: SeriesKey, difference: Series) -> None:
+    def add(self, key: FamilyKey, difference: Series) -> None:
         """Remember that a difference has arrived."""
-        sent = self.sent.get(key)
-        before = (0.0,) * len(difference.numbers) if sent is None else sent.numbers
-        numbers = [low + more if isfinite(more) else low for low, more in zip(before, difference.numbers, strict=True)]
-        self.sent[key] = Sent(tuple(numbers), difference.created)
+        held = self.sent.setdefault(key, {})
+        sent = held.get(difference.labels)
+        numbers = difference.numbers
+        if sent is not None:
+            numbers = tuple([low + more if isfinite(more) else low for low, more in zip(sent.numbers, numbers, strict=True)])
+        elif not isfinite(numbers[-1]):
+            numbers = (*numbers[:-1], 0.0)
+        held[difference.labels] = Sent(numbers, difference.created)
         self.version += 1
 
-    def _forget(self, key: SeriesKey) -> None:
-        del self.sent[key]
-        self.version += 1
+
+def _key(family: PointFamily) -> FamilyKey:
+    return family.name, family.bounds
 
 
 def _counts(numbers: tuple[float, ...]) -> tuple[float, ...]:
     """The numbers that never fall: all but the sum of a summary or histogram, where what is observed may be negative."""
     return numbers if len(numbers) == 1 else numbers[:-1]
+
+
+def _is_lower(now: tuple[float, ...], before: tuple[float, ...]) -> bool:
+    """Whether a number is lower than before that never falls, or there are others."""
+    return len(now) != len(before) or any(number < earlier for number, earlier in zip(_counts(now), before, strict=False))

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import inf, isnan, nan
 from typing import Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 from measurand.core import Exemplar
 from measurand.core.support import text
+from measurand.metrics.definition import Definition
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import CellFamily, Family, SampleFamily
 
@@ -34,6 +36,9 @@ PointType = Literal["counter", "gauge", "summary", "histogram"]
 Labels = tuple[tuple[str, str], ...]
 
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
+
+SPARE = 100
+"""How many series that are no more a metric's labels may be kept for, besides as many as there are."""
 
 
 class Series(NamedTuple):
@@ -101,22 +106,37 @@ def points_of(families: Iterable[Family]) -> list[PointFamily]:
 def _of_cells(family: CellFamily) -> PointFamily:
     definition = family.definition
     type_: PointType = definition.type if definition.type in {"counter", "summary", "histogram"} else "gauge"  # type: ignore[assignment]
-    pairs = _places(definition.labelnames, family.common)
-    exemplars = dict(family.frozen.exemplars()) if type_ in {"counter", "histogram"} else {}
-    born = family.frozen.created()
-    series = []
-    for row, (values, numbers) in enumerate(family.frozen.rows()):
-        labels = tuple([(name, values[at] if at is not None else constant) for name, at, constant in pairs])
-        cells = _apart(numbers) if type_ == "histogram" else tuple(numbers)
-        series.append(Series(labels, cells, None if family.is_combined else born[row], None, exemplars.get(row, _NO_EXEMPLARS)))
+    rows = family.frozen.rows()
+    labels = _labels_of(definition, family.common, [values for values, _ in rows])
+    numbers = [_apart(cells) for _, cells in rows] if type_ == "histogram" else [cells for _, cells in rows]
+    born: Iterable[float | None] = repeat(None) if family.is_combined else family.frozen.created()
+    columns = zip(labels, numbers, born, repeat(None), repeat(_NO_EXEMPLARS), strict=False)
+    series = list(map(Series._make, columns))
+    if type_ in {"counter", "histogram"}:
+        for row, exemplars in family.frozen.exemplars():
+            series[row] = series[row]._replace(exemplars=exemplars)
     given_name = str(definition.options.get("exposed_name", ""))
     return PointFamily(definition.name, type_, definition.documentation, definition.unit, series, definition.bounds, given_name)
 
 
-def _places(names: tuple[str, ...], common: Mapping[str, str]) -> list[tuple[str, int | None, str]]:
-    """Each label, sorted by name: where its value stands among a row's, or which one it always has."""
-    of_rows: list[tuple[str, int | None, str]] = [(name, at, "") for at, name in enumerate(names)]
-    return sorted([*of_rows, *((name, None, value) for name, value in common.items())], key=lambda place: place[0])
+_known: WeakKeyDictionary[Definition, tuple[Mapping[str, str], dict[tuple[str, ...], Labels]]] = WeakKeyDictionary()
+"""The labels of each series, so that they are put together once."""
+
+
+def _labels_of(definition: Definition, common: Mapping[str, str], rows: list[tuple[str, ...]]) -> list[Labels]:
+    known = _known.get(definition)
+    if known is None or known[0] != common or len(known[1]) > 2 * len(rows) + SPARE:
+        known = _known[definition] = dict(common), {}
+    found = known[1]
+    of_rows: list[tuple[str, int | None, str]] = [(name, at, "") for at, name in enumerate(definition.labelnames)]
+    pairs = sorted([*of_rows, *((name, None, value) for name, value in common.items())], key=lambda pair: pair[0])
+    labels = []
+    for values in rows:
+        these = found.get(values)
+        if these is None:
+            these = found[values] = tuple([(name, values[at] if at is not None else constant) for name, at, constant in pairs])
+        labels.append(these)
+    return labels
 
 
 def _apart(cumulative: tuple[float, ...]) -> tuple[float, ...]:
