@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf, isfinite
+from operator import sub
 from typing import NamedTuple
 
 from measurand.metrics.points import Labels, PointFamily, Series
@@ -121,26 +122,24 @@ class Deltas:
     def _differences(self, family: PointFamily, held: dict[Labels, Sent], tells_creation: bool) -> list[Series]:
         differences = []
         known = 0
-        make = Series._make
+        make, difference_of = Series._make, _difference if family.type == "counter" else _differences
         for series in family.series:
-            sent = held.get(series.labels)
+            labels, numbers, created, _, exemplars = series
+            sent = held.get(labels)
             if sent is not None:
                 known += 1
-                is_anew = tells_creation and sent.created is not None and series.created is not None and series.created > sent.created
-                if sent.numbers == series.numbers and not is_anew:
+                is_anew = tells_creation and sent.created is not None and created is not None and created > sent.created
+                if sent.numbers == numbers and not is_anew:
                     continue
-                if is_anew or _is_lower(series.numbers, sent.numbers):
-                    del held[series.labels]
+                difference = None if is_anew else difference_of(numbers, sent.numbers)
+                if difference is None:
+                    del held[labels]
                     known -= 1
                     self.version += 1
-                    sent = None
-            numbers = series.numbers
-            if sent is not None:
-                numbers = tuple([now - before for now, before in zip(numbers, sent.numbers, strict=True)])
-            if any(numbers) and all(map(isfinite, numbers if len(numbers) == 1 else numbers[:-1])):
-                if not any(numbers[:-1]) and not isfinite(numbers[-1]):
-                    continue  # nothing but a sum that is not known
-                differences.append(make((series.labels, numbers, series.created if tells_creation else None, None, series.exemplars)))
+                else:
+                    numbers = difference
+            if _is_something(numbers):
+                differences.append(make((labels, numbers, created if tells_creation else None, None, exemplars)))
         if known < len(held):
             for labels in held.keys() - {series.labels for series in family.series}:
                 del held[labels]
@@ -164,11 +163,20 @@ def _key(family: PointFamily) -> FamilyKey:
     return family.name, family.bounds
 
 
-def _counts(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    """The numbers that never fall: all but the sum of a summary or histogram, where what is observed may be negative."""
-    return numbers if len(numbers) == 1 else numbers[:-1]
+def _difference(now: tuple[float, ...], before: tuple[float, ...]) -> tuple[float, ...] | None:
+    """What a counter has gone up by; ``None`` if it has begun again."""
+    return (now[0] - before[0],) if now[0] >= before[0] else None
 
 
-def _is_lower(now: tuple[float, ...], before: tuple[float, ...]) -> bool:
-    """Whether a number is lower than before that never falls, or there are others."""
-    return len(now) != len(before) or any(number < earlier for number, earlier in zip(_counts(now), before, strict=False))
+def _differences(now: tuple[float, ...], before: tuple[float, ...]) -> tuple[float, ...] | None:
+    """What counts and a sum have gone up by; ``None`` if a count is lower than before. A sum may fall, where values are negative."""
+    difference = tuple(map(sub, now, before))
+    return difference if len(now) == len(before) and min(difference[:-1]) >= 0 else None
+
+
+def _is_something(numbers: tuple[float, ...]) -> bool:
+    """Whether there is something to add: finite counts, one of which, or else the sum, is not zero."""
+    if len(numbers) == 1:
+        return numbers[0] != 0 and isfinite(numbers[0])
+    counts = numbers[:-1]
+    return all(map(isfinite, counts)) and (any(counts) or (isfinite(numbers[-1]) and numbers[-1] != 0))
