@@ -12,6 +12,14 @@ A pytest plugin; ``tests/conftest.py`` loads it. Fixtures:
     A running :class:`~tests.servers.redis.Redis`, the test's own; it can be stopped, started and paused.
 ``postgres``
     A running :class:`~tests.servers.postgres.Postgres`, the test's own; it can be stopped, started and paused.
+``victoriametrics``
+    A running :class:`~tests.servers.victoriametrics.VictoriaMetrics`, shared by the whole session.
+``statsd_server``
+    A running :class:`~tests.servers.statsd.StatsdServer`, the test's own.
+``rotel``
+    A running :class:`~tests.servers.emulators.Rotel`, the test's own.
+``cloudwatch``
+    A running :class:`~tests.servers.emulators.CloudWatchEmulator`, shared by the whole session; emptied before each test.
 ``promtool``
     Called with arguments (and text for its standard input) it runs promtool and returns the completed process.
 
@@ -32,13 +40,36 @@ import pytest
 from tests.servers import postgres as clusters
 from tests.servers import pushgateway as gateways
 from tests.servers import redis as stores
+from tests.servers import statsd as adders
+from tests.servers import victoriametrics as databases
+from tests.servers.emulators import CloudWatchEmulator, Rotel
 from tests.servers.postgres import Postgres
 from tests.servers.process import require
 from tests.servers.prometheus import Prometheus, binary
 from tests.servers.pushgateway import Pushgateway
 from tests.servers.redis import Redis
+from tests.servers.statsd import StatsdServer
+from tests.servers.victoriametrics import VictoriaMetrics
 
-__all__ = ["Postgres", "Prometheus", "Pushgateway", "Redis", "postgres", "prometheus", "promtool", "pushgateway", "redis"]
+__all__ = [
+    "CloudWatchEmulator",
+    "Postgres",
+    "Prometheus",
+    "Pushgateway",
+    "Redis",
+    "Rotel",
+    "StatsdServer",
+    "VictoriaMetrics",
+    "cloudwatch",
+    "postgres",
+    "prometheus",
+    "promtool",
+    "pushgateway",
+    "redis",
+    "rotel",
+    "statsd_server",
+    "victoriametrics",
+]
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +112,40 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A running Redis."""
     with Redis(stores.binary(), tmp_path_factory.mktemp("redis")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def victoriametrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
+    """A running VictoriaMetrics."""
+    with VictoriaMetrics(databases.binary(), tmp_path_factory.mktemp("victoriametrics")) as running:
+        yield running
+
+
+@pytest.fixture
+def statsd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StatsdServer]:
+    """A running StatsD."""
+    with StatsdServer(adders.binary(), tmp_path_factory.mktemp("statsd")) as running:
+        yield running
+
+
+@pytest.fixture
+def rotel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotel]:
+    """A running OpenTelemetry collector."""
+    with Rotel(tmp_path_factory.mktemp("rotel")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _shared_cloudwatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudWatchEmulator]:
+    with CloudWatchEmulator(tmp_path_factory.mktemp("cloudwatch")) as running:
+        yield running
+
+
+@pytest.fixture
+def cloudwatch(_shared_cloudwatch: CloudWatchEmulator) -> CloudWatchEmulator:
+    """A running emulator of CloudWatch that knows nothing yet."""
+    _shared_cloudwatch.reset()
+    return _shared_cloudwatch
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from subprocess import CompletedProcess
 from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.servers import Prometheus
+from tests.servers import CloudWatchEmulator, Prometheus, Rotel, StatsdServer, VictoriaMetrics
 from tests.servers.process import Missing, Process, require, until
 
 pytestmark = pytest.mark.once
@@ -79,6 +82,39 @@ def test_promtool_judges_an_exposition(promtool: Callable[..., CompletedProcess[
     complaint = promtool("check", "metrics", input="visits three\n", version=version)
     assert complaint.returncode != 0
     assert "three" in complaint.stderr
+
+
+def test_victoriametrics_says_what_it_has_got(victoriametrics: VictoriaMetrics) -> None:
+    page = b'servers_test_total{who="a \\"b\\""} 3 1700000000000\nservers_test_total{who="a \\"b\\""} 4.5 1700000001000\n'
+    urlopen(Request(f"{victoriametrics.url}/api/v1/import/prometheus", data=page, method="POST"), timeout=20).close()
+    (series,) = until(lambda: victoriametrics.export('{__name__="servers_test_total"}'), lambda: "nothing is stored")
+    assert series.labels == {"__name__": "servers_test_total", "who": 'a "b"'}
+    assert (series.values, series.timestamps) == ([3, 4.5], [1_700_000_000_000, 1_700_000_001_000])
+    assert victoriametrics.last("servers_test_total", who='a "b"') == 4.5
+    assert victoriametrics.last("servers_test_total", who="nobody") is None
+
+
+def test_statsd_says_what_it_has_added_up(statsd_server: StatsdServer) -> None:
+    with socket.create_connection(("127.0.0.1", statsd_server.tcp), timeout=20) as connection:
+        connection.sendall(b"a.b:3|c\na.b:0.5|c\nc-d:-2|g\nnonsense\n")
+        until(lambda: statsd_server.bad_lines() == 1, lambda: statsd_server.process.log)
+    assert statsd_server.counters()["a.b"] == 3.5
+    assert statsd_server.gauges() == {"c-d": -2}
+
+
+def test_the_collector_shows_what_it_gets(rotel: Rotel) -> None:
+    metric = {"name": "shown", "gauge": {"dataPoints": [{"asDouble": 2.5, "timeUnixNano": "1700000000000000000"}]}}
+    body = json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}).encode()
+    urlopen(Request(f"{rotel.url}/v1/metrics", data=body, headers={"Content-Type": "application/json"}), timeout=20).close()
+    until(lambda: "2.5" in rotel.log and "shown" in rotel.log, lambda: rotel.log)
+
+
+def test_the_emulator_of_cloudwatch_adds_up_and_forgets(cloudwatch: CloudWatchEmulator) -> None:
+    client = cloudwatch.client()
+    client.put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Orders", "Values": [1.0, 2.0], "Counts": [3.0, 1.0]}])
+    assert {metric["MetricName"] for metric in client.list_metrics(Namespace="Shop")["Metrics"]} == {"Orders"}
+    cloudwatch.reset()
+    assert client.list_metrics(Namespace="Shop")["Metrics"] == []
 
 
 def test_a_missing_server_skips_unless_servers_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
