@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import wait_until
 
-__all__ = ["CACHE", "Missing", "Process", "environment_of", "free_port", "require", "until"]
+__all__ = ["CACHE", "Missing", "Process", "environment_of", "free_port", "on_path", "require", "until"]
 
 CACHE = Path(__file__).parents[2] / ".cache"
 """Where .ci/servers unpacks what the system does not have."""
@@ -50,6 +50,14 @@ def environment_of(program: Path) -> dict[str, str]:
     root = next((folder.parent for folder in program.parents if folder.name == "usr"), Path("/"))
     found = [] if root == Path("/") else [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
     return environment | {"LD_LIBRARY_PATH": os.pathsep.join(map(str, found))} if found else environment
+
+
+def on_path(*programs: Path | Missing) -> dict[str, str]:
+    """The variables with which a command finds these programs on its path, wherever they are; those that are missing are left out."""
+    found = [program for program in programs if isinstance(program, Path)]
+    path = os.pathsep.join([*(str(program.parent) for program in found), os.environ.get("PATH", os.defpath)])
+    libraries = list(filter(None, (environment_of(program).get("LD_LIBRARY_PATH") for program in found)))
+    return {"PATH": path} | ({"LD_LIBRARY_PATH": os.pathsep.join(dict.fromkeys(libraries))} if libraries else {})
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.servers import CloudWatchEmulator, Prometheus, Rotel, StatsdServer, VictoriaMetrics
-from tests.servers.process import Missing, Process, require, until
+from tests.servers.process import Missing, Process, on_path, require, until
 
 pytestmark = pytest.mark.once
 
@@ -124,6 +125,18 @@ def test_a_missing_server_skips_unless_servers_are_required(monkeypatch: pytest.
     monkeypatch.setenv("MEASURAND_REQUIRE_SERVERS", "1")
     with pytest.raises(pytest.fail.Exception, match="make servers"):
         require(Missing("prometheus 9", "make servers"))
+
+
+def test_programs_that_were_only_unpacked_are_found_on_the_path(tmp_path) -> None:
+    program, library = tmp_path / "usr" / "bin" / "unpacked", tmp_path / "usr" / "lib" / "any-linux-gnu"
+    program.parent.mkdir(parents=True)
+    library.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho here\n")
+    program.chmod(0o755)
+    variables = on_path(program, Missing("nobody", "make servers"))
+    assert subprocess.run(["unpacked"], env=variables, capture_output=True, check=True).stdout == b"here\n"
+    assert variables["LD_LIBRARY_PATH"] == str(library)
+    assert "LD_LIBRARY_PATH" not in on_path(Missing("nobody", "make servers"))
 
 
 def test_a_server_that_ends_early_shows_its_last_words(tmp_path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from examples.governance.settings import SERVICES, WORKERS
 from tests.examples.governance.running import Command
-from tests.servers.process import Missing, environment_of
+from tests.servers.process import Missing, on_path
 from tests.servers.prometheus import binary
 from tests.servers.redis import binary as redis_binary
 
@@ -38,11 +37,10 @@ def assert_all_gone(command: Command) -> None:
 
 
 def test_it_shows_four_services_under_traffic_and_a_signal_ends_it(tmp_path: Path):
-    redis = redis_binary()
-    environment = {} if isinstance(redis, Missing) else environment_of(redis) | {"PATH": f"{redis.parent}:{os.environ['PATH']}"}
-    with Command("examples.governance.demo", "--rate", "100", folder=tmp_path, **environment) as command:
+    prometheus, redis = binary("prometheus", "2.42"), redis_binary()
+    with Command("examples.governance.demo", "--rate", "100", folder=tmp_path, **on_path(prometheus, redis)) as command:
         command.said("Ctrl-C stops everything")
-        assert ("acts go through a queue in Redis" in command.out) is (environment != {})
+        assert ("acts go through a queue in Redis" in command.out) is not isinstance(redis, Missing)
         opened = dict(re.findall(r"^  (\S.*\S)  +(http://\S+)", command.out, re.MULTILINE))
         assert '"event_store":' in fetch(opened["why it is ready"]).replace(" ", "")
         assert '"p99":' in fetch(opened["p50, p95, p99"])
@@ -50,7 +48,7 @@ def test_it_shows_four_services_under_traffic_and_a_signal_ends_it(tmp_path: Pat
         pages = re.findall(r"metrics  +(http://\S+)  \((\S+)\)", command.out)
         assert sorted(name for _, name in pages) == sorted(SERVICES * 2)
         assert all(f'service="{name}"' in page for url, name in pages if (page := fetch(url)))
-        if not isinstance(binary("prometheus", "2.42"), Missing):
+        if not isinstance(prometheus, Missing):
             query = f"{opened['Prometheus']}api/v1/query?query=sum(governance_chain_length)"
             command.comes_to(lambda: '"value":[' in fetch(query), "a scrape")
         command.said(r"(?s)After [\d,]+ requests:.*watchdog_probes_total +[\d,.]+\n")
