@@ -5,6 +5,7 @@ APP ?= inventory
 ARGS ?=
 TESTS ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE  # every process that the tests start would compile the package, and pytest every test file, anew
 
 VENV := .venv
 PY := $(VENV)/bin/python
