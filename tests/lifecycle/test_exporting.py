@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from math import isnan, nan
 from typing import Any
 
 import pytest
 
-from measurand import CollectorRegistry, Counter
+from measurand import CollectorRegistry, Counter, Gauge
 from measurand.encoding.text import encode
 from measurand.errors import ConfigurationError
 from measurand.lifecycle.coordinator import Coordinator
@@ -112,3 +113,21 @@ def test_an_export_that_hangs_does_not_hold_up_the_end() -> None:
 def test_two_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="there are two exporters named 'memory'; give each a name of its own"):
         Service(Destination(), Destination())
+
+
+class Choosy(Destination):
+    """Cannot have a number that is none."""
+
+    def export(self, snapshot: Gathering) -> None:
+        snapshot.dropped += sum(isnan(series.numbers[0]) for family in snapshot.points() for series in family.series)
+        super().export(snapshot)
+
+
+def test_what_a_destination_cannot_have_is_counted_and_no_failure() -> None:
+    choosy = Choosy("choosy", interval=3600)
+    service = Service(choosy)
+    Gauge("level", "Level", registry=service.registry).set(nan)
+    assert service.lifecycle.shutdown(5.0).lost == {}
+    assert len(choosy.arrived) == 1
+    assert service.registry.get_sample_value("measurand_export_dropped_total", {"exporter": "choosy"}) == 1
+    assert service.failures("choosy") == 0

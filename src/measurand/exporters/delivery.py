@@ -3,7 +3,8 @@
 What is sent is what the destination takes: totals, or the differences since the last delivery that arrived. Several processes of a service
 take turns at delivering, and whoever delivers next has to know what has arrived before: it is noted where the processes meet. A process
 that is killed after the destination took a delivery and before that was noted makes the next process send it again; there is no other way
-to lose nothing.
+to lose nothing. Where numbers are lacking for a moment (a collector has failed, other processes' numbers cannot be read) their differences
+wait until they are there again: they are not taken for numbers that have begun anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from measurand.exporters.deltas import Deltas, FamilyKey, Sent
+from measurand.errors import ExportFailed
+from measurand.exporters.deltas import Change, Deltas, FamilyKey, Sent
 from measurand.exporters.protocol import Exporter, temporality_of
 from measurand.metrics import shared
 from measurand.metrics.collecting import Gathering, gather
@@ -36,15 +38,20 @@ class Delivery:
         exporter: The destination. If it has a ``registry`` that is not ``None``, that one is delivered; if it has ``select``, what that
             makes of the snapshot's families.
         registry: What is delivered otherwise.
+
+    Attributes:
+        dropped: How many points the exporter gave up in the last delivery because its destination cannot have them.
     """
 
     def __init__(self, exporter: Exporter, registry: Any = REGISTRY) -> None:
+        self.dropped = 0
         self._exporter = exporter
         own = getattr(exporter, "registry", None)
         self._registry = registry if own is None else own
         self._deltas: Deltas | None = Deltas() if temporality_of(exporter) == "delta" else None
         self._notes = _Notes(exporter.name)
         self._pid = os.getpid()
+        self._failures = self._damaged = 0  # how many there were at the last delivery
 
     def deliver(self, seconds: float = inf) -> None:
         """Take a snapshot and export it; what the exporter raises passes through.
@@ -55,26 +62,52 @@ class Delivery:
         snapshot = gather(self._registry)
         select = getattr(self._exporter, "select", None)
         if select is not None:
-            snapshot = Gathering(select(snapshot.families), snapshot.failures, snapshot.registry)
+            snapshot.select(select)
         snapshot.seconds = seconds
+        self.dropped = 0
         if self._deltas is None:
-            self._exporter.export(snapshot)
+            self._export(snapshot)
         else:
             self._deliver_differences(self._deltas, snapshot)
 
+    def _export(self, snapshot: Gathering | Change) -> None:
+        try:
+            self._exporter.export(snapshot)
+        finally:
+            self.dropped = snapshot.dropped
+
+    def hand_over(self) -> None:
+        """Let the other processes of the service know what has arrived, if they cannot know yet: this one delivered while it was alone."""
+        place = shared.meeting_place()
+        if self._deltas is not None and self._deltas.sent and place is not None:
+            self._notes.read(place, self._deltas)
+            if not self._notes.is_there:
+                self._notes.write(place, self._deltas)
+
     def _deliver_differences(self, deltas: Deltas, snapshot: Gathering) -> None:
+        if not snapshot.is_whole:
+            raise ExportFailed("what the other processes of this service have recorded cannot be read now; it is sent when it can")
         place = shared.meeting_place()
         if place is not None:
             self._notes.read(place, deltas)
-        is_alone = place is None and self._pid == os.getpid()
-        change = deltas.change(snapshot.points(), snapshot.time, snapshot.seconds, tells_creation=is_alone)
         before = deltas.version
+        change = self._change(deltas, snapshot, is_alone=place is None and self._pid == os.getpid())
         try:
-            self._exporter.export(change)
+            self._export(change)
             change.acknowledge_all()
         finally:
+            place = shared.meeting_place()  # it may have got company meanwhile
             if place is not None and (deltas.version != before or not self._notes.is_there):
                 self._notes.write(place, deltas)
+
+    def _change(self, deltas: Deltas, snapshot: Gathering, *, is_alone: bool) -> Change:
+        points = snapshot.points()
+        failures, damaged = sum(snapshot.failures.counts.values()), shared.damaged()
+        is_complete, is_damaged = failures == self._failures, damaged != self._damaged
+        self._failures, self._damaged = failures, damaged
+        return deltas.change(
+            points, snapshot.time, snapshot.seconds, tells_creation=is_alone, is_complete=is_complete, is_damaged=is_damaged
+        )
 
 
 class _Notes:
@@ -106,16 +139,15 @@ class _Notes:
 
     def write(self, place: Path, deltas: Deltas) -> None:
         """Let the others know. Where that fails, for want of space, the next process may send something again."""
-        self._number += 1
         path = place / self._file
         temporary = path.with_name(f"{self._file}-{os.getpid()}")
         with suppress(OSError):
             with open(temporary, "w", encoding="utf-8", opener=_private) as file:
-                file.write(json.dumps([FORM, self._number, deltas.last]) + "\n")
+                file.write(json.dumps([FORM, self._number + 1, deltas.last]) + "\n")
                 for (name, bounds), held in deltas.sent.items():
                     file.writelines([json.dumps([name, bounds, labels, sent.numbers]) + "\n" for labels, sent in held.items()])
             temporary.replace(path)
-            self.is_there = True
+            self._number, self.is_there = self._number + 1, True
 
 
 def _private(path: str, flags: int) -> int:

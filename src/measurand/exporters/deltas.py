@@ -5,7 +5,8 @@ says what has to be sent so that it adds up to what was recorded, whatever faile
 was sent, rounded as a receiver rounds it that adds in double precision, so that rounding errors are made good by the next difference and
 do not pile up.
 
-A number that is lower than what has arrived, or a series that was made anew, has begun again: all of it is new.
+A number that is lower than what has arrived, or a series that was made anew, has begun again: all of it is new. That is not so where it is
+known that numbers are lacking: then nothing is said of them, and what has arrived stays as it was.
 """
 
 from __future__ import annotations
@@ -20,9 +21,15 @@ from measurand.metrics.points import Labels, PointFamily, Series
 __all__ = ["Change", "Deltas", "FamilyKey", "Sent"]
 
 FamilyKey = tuple[str, tuple[float, ...]]
-"""A family's name and bounds."""
+"""A family's name and the bounds of its cells."""
 
 _ADDED_UP = {"counter", "summary", "histogram"}
+
+ROUNDING = 2.0**-50
+"""By which part a sum of differences may be higher than the total, because it was rounded otherwise."""
+
+REMEMBERED = 1000
+"""How many families are remembered at most that are not there while something is lacking."""
 
 
 class Sent(NamedTuple):
@@ -45,12 +52,14 @@ class Change:
         start: When those of the change before were, or the series' service began: what is in the differences happened after it. ``None`` if
             nothing has been delivered yet.
         seconds: How long the delivery may take.
+        dropped: How many points the exporter has given up.
     """
 
     def __init__(self, deltas: Deltas, families: list[PointFamily], now: float, start: float | None, seconds: float = inf) -> None:
         self.time = now
         self.start = start
         self.seconds = seconds
+        self.dropped = 0
         self._deltas = deltas
         self._families = families
         self._open = {_key(family): {one.labels: one for one in family.series} for family in families if family.type in _ADDED_UP}
@@ -91,7 +100,16 @@ class Deltas:
         self.sent: dict[FamilyKey, dict[Labels, Sent]] = {}
         self.version = 0
 
-    def change(self, families: Iterable[PointFamily], now: float, seconds: float = inf, *, tells_creation: bool = False) -> Change:
+    def change(
+        self,
+        families: Iterable[PointFamily],
+        now: float,
+        seconds: float = inf,
+        *,
+        tells_creation: bool = False,
+        is_complete: bool = True,
+        is_damaged: bool = False,
+    ) -> Change:
         """What has to be sent.
 
         Args:
@@ -100,6 +118,10 @@ class Deltas:
             seconds: How long the delivery may take.
             tells_creation: Whether a series that says it was made later than before has begun again. Where several processes share their
                 numbers it may be another process' series that goes on.
+            is_complete: Whether a family that is not there is no more. Else it may be there again the next time, as one whose collector
+                has failed.
+            is_damaged: Whether a number that is lower than before has not begun again but lost a part. What was recorded in it since the
+                last delivery cannot be known then, and counts as nothing.
         """
         changed: list[PointFamily] = []
         seen: set[FamilyKey] = set()
@@ -111,15 +133,16 @@ class Deltas:
             if key in seen:
                 continue
             seen.add(key)
-            differences = self._differences(family, self.sent.setdefault(key, {}), tells_creation)
+            differences = self._differences(family, self.sent.setdefault(key, {}), tells_creation, is_damaged)
             if differences:
                 changed.append(family.with_series(differences))
-        for key in self.sent.keys() - seen:
+        gone = [key for key in self.sent if key not in seen]
+        for key in gone[: max(len(gone) - REMEMBERED, 0)] if not is_complete else gone:
             del self.sent[key]
             self.version += 1
         return Change(self, changed, now, self.last, seconds)
 
-    def _differences(self, family: PointFamily, held: dict[Labels, Sent], tells_creation: bool) -> list[Series]:
+    def _differences(self, family: PointFamily, held: dict[Labels, Sent], tells_creation: bool, is_damaged: bool) -> list[Series]:
         differences = []
         known = 0
         make, difference_of = Series._make, _difference if family.type == "counter" else _differences
@@ -132,6 +155,12 @@ class Deltas:
                 if sent.numbers == numbers and not is_anew:
                     continue
                 difference = None if is_anew else difference_of(numbers, sent.numbers)
+                if difference is None and not _is_known(numbers):
+                    continue
+                if difference is None and is_damaged:
+                    held[labels] = Sent(_finite(numbers), created if tells_creation else None)
+                    self.version += 1
+                    continue
                 if difference is None:
                     del held[labels]
                     known -= 1
@@ -153,30 +182,46 @@ class Deltas:
         numbers = difference.numbers
         if sent is not None:
             numbers = tuple([low + more if isfinite(more) else low for low, more in zip(sent.numbers, numbers, strict=True)])
-        elif not isfinite(numbers[-1]):
-            numbers = (*numbers[:-1], 0.0)
-        held[difference.labels] = Sent(numbers, difference.created)
+        held[difference.labels] = Sent(_finite(numbers), difference.created)
         self.version += 1
 
 
 def _key(family: PointFamily) -> FamilyKey:
-    return family.name, family.bounds
+    return family.name, family.cells
 
 
 def _difference(now: tuple[float, ...], before: tuple[float, ...]) -> tuple[float, ...] | None:
     """What a counter has gone up by; ``None`` if it has begun again."""
-    return (now[0] - before[0],) if now[0] >= before[0] else None
+    difference = now[0] - before[0]
+    if difference >= 0:
+        return (difference,)
+    return (0.0,) if difference >= -before[0] * ROUNDING else None
 
 
 def _differences(now: tuple[float, ...], before: tuple[float, ...]) -> tuple[float, ...] | None:
     """What counts and a sum have gone up by; ``None`` if a count is lower than before. A sum may fall, where values are negative."""
     difference = tuple(map(sub, now, before))
-    return difference if len(now) == len(before) and min(difference[:-1]) >= 0 else None
+    if len(now) != len(before):
+        return None
+    if min(difference[:-1]) >= 0:
+        return difference
+    if any(not more >= -count * ROUNDING for more, count in zip(difference[:-1], before, strict=False)):
+        return None
+    return (*[max(more, 0.0) for more in difference[:-1]], difference[-1])
 
 
 def _is_something(numbers: tuple[float, ...]) -> bool:
     """Whether there is something to add: finite counts, one of which, or else the sum, is not zero."""
     if len(numbers) == 1:
         return numbers[0] != 0 and isfinite(numbers[0])
-    counts = numbers[:-1]
-    return all(map(isfinite, counts)) and (any(counts) or (isfinite(numbers[-1]) and numbers[-1] != 0))
+    return _is_known(numbers) and (any(numbers[:-1]) or (isfinite(numbers[-1]) and numbers[-1] != 0))
+
+
+def _is_known(numbers: tuple[float, ...]) -> bool:
+    """Whether the counts are finite; a sum need not be."""
+    return all(map(isfinite, numbers[:-1] or numbers))
+
+
+def _finite(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """The counts and the sum, of which nothing counts as having arrived while it is not known."""
+    return numbers if isfinite(numbers[-1]) else (*numbers[:-1], 0.0)

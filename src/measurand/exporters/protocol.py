@@ -20,7 +20,8 @@ delivered nothing, or the series that it had passed to ``snapshot.acknowledge(â€
 snapshot, so that nothing is lost and nothing is sent twice. Gauges are values in any case.
 
 **Failures.** Anything may be raised; it is counted and logged once until it works again. :class:`~measurand.errors.ExportFailed` can say
-more: how many points were given up for good, and when it makes sense to try again.
+more: how many points were given up for good, and when it makes sense to try again. What a destination can never have, such as a number that
+is none, is no failure: it is left out and added to ``snapshot.dropped``.
 """
 
 from __future__ import annotations
@@ -45,10 +46,13 @@ class Snapshot(Protocol):
     Attributes:
         time: When it was taken, in seconds since the Unix epoch.
         seconds: How long the delivery may take; infinity if there is time.
+        dropped: How many points are given up because the destination cannot have them; the exporter adds to it, and it is counted even
+            if the export returns.
     """
 
     time: float
     seconds: float
+    dropped: int
 
     def points(self) -> list[PointFamily]:
         """Its families as series of numbers."""

@@ -227,6 +227,8 @@ class _Destination:
                 if error.retry_after is not None:
                     self._not_before = clock.monotonic() + min(error.retry_after, LONGEST_RETRY)
             raise
+        finally:
+            self._dropped.inc(self._delivery.dropped)
         self._not_before = -inf
 
     def _close(self) -> None:

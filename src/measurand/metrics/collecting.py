@@ -30,6 +30,7 @@ __all__ = ["DEADLINE", "Failures", "Gathering", "gather", "is_quick"]
 log = logging.getLogger("measurand")
 
 CallHere = Callable[[Callable[[], Any]], Any]
+Select = Callable[[list[Family]], list[Family]]
 
 REMEMBERED = 1000
 """How many failing functions are remembered per registry."""
@@ -123,14 +124,21 @@ class Gathering:
         registry: Whose snapshot it is.
         time: When it was taken, in seconds since the Unix epoch.
         seconds: How long delivering it may take; infinity if there is time.
+        dropped: How many points an exporter has given up.
+        is_whole: Whether it has what the other processes of the service recorded; see :func:`measurand.metrics.shared.combine`.
     """
 
-    def __init__(self, families: list[Family], failures: Failures, registry: Any = None, seconds: float = inf) -> None:
+    def __init__(
+        self, families: list[Family], failures: Failures, registry: Any = None, seconds: float = inf, *, is_whole: bool = True
+    ) -> None:
         self.families = families
         self.failures = failures
         self.time = clock.wall()
         self.seconds = seconds
+        self.dropped = 0
         self.registry = registry
+        self.is_whole = is_whole
+        self._select: Select = list
         self._points: list[PointFamily] | None = None
 
     def points(self) -> list[PointFamily]:
@@ -142,14 +150,19 @@ class Gathering:
     def acknowledge(self, family: PointFamily, series: Iterable[Series]) -> None:
         """Say that something has arrived: nothing depends on it where totals are sent."""
 
+    def select(self, select: Select) -> None:
+        """Have only what a function makes of the families, those of :meth:`report` included. To be called once, and first."""
+        self.families = select(self.families)
+        self._select = select
+
     def report(self) -> list[Family]:
         """What failed, as a metric like any other of the registry: with its common labels, and only if its domain admits it."""
         if not self.failures.counts:
             return []
-        family = self.failures.family()
-        if not isinstance(self.registry, CollectorRegistry):
-            return [family]
-        return self.registry.permitted([family.with_labels(self.registry.common_labels)])
+        families: list[Family] = [self.failures.family()]
+        if isinstance(self.registry, CollectorRegistry):
+            families = self.registry.permitted([self.failures.family().with_labels(self.registry.common_labels)])
+        return self._select(families)
 
 
 def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None = None) -> Gathering:
@@ -194,12 +207,13 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
 
     permitted = base.permitted if isinstance(base, CollectorRegistry) else list
     _run(jobs, slots, state, timeout, here, permitted)
+    is_whole = True
     if isinstance(base, CollectorRegistry):
-        shared.combine(base, ours, slots, state.failures.add, claimed)
+        is_whole = shared.combine(base, ours, slots, state.failures.add, claimed)
     families = _distinct([family for slot in slots for family in slot], state.failures)
     if names is not None:
         families = [wanted for family in families if (wanted := restricted(family, names)) is not None]
-    return Gathering(families, state.failures, base)
+    return Gathering(families, state.failures, base, is_whole=is_whole)
 
 
 def is_quick(registry: Any) -> bool:
