@@ -36,6 +36,7 @@ __all__ = [
     "combined",
     "company",
     "current",
+    "damaged",
     "enrol",
     "follow",
     "is_on",
@@ -250,6 +251,12 @@ def meeting_place() -> Path | None:
     return None if sharing is None else sharing.meeting_place
 
 
+def damaged() -> int:
+    """How many processes' numbers are damaged, and left out in part."""
+    sharing = current()
+    return 0 if sharing is None else sharing.state().quarantined
+
+
 def pids() -> list[int]:
     """The process ids of the service's living processes, this one's first, as far as they can be known here."""
     sharing = company()
@@ -325,7 +332,7 @@ def trouble() -> str:
 # -- snapshots ---------------------------------------------------------------------------------------------------------------
 
 
-def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[Family]], report: Report, claimed: object = None) -> None:
+def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[Family]], report: Report, claimed: object = None) -> bool:
     """Put what other processes recorded into a snapshot.
 
     Args:
@@ -334,10 +341,13 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
         slots: The snapshot; metrics that only others know are added at its end.
         report: Told of what is left out: whose, and why.
         claimed: What ``claims`` was before the snapshot.
+
+    Returns:
+        Whether it has what they recorded; it has none of it for now if not all of that could be read.
     """
     sharing = company()
     if sharing is None:
-        return
+        return True
     with sharing.others() as others:
         if sharing.claims != claimed:  # what was an earlier process' in the lane is this one's now, and not in the snapshot
             for slot, collector in ours.items():
@@ -347,6 +357,7 @@ def combine(registry: CollectorRegistry, ours: dict[int, Any], slots: list[list[
             from measurand.metrics.everywhere import Combination  # noqa: PLC0415 - needs instruments, which need this module
 
             Combination(sharing, registry, _mirrors_of(registry), report).of_all(ours, slots, others)
+        return others.is_whole
 
 
 def _mirrors_of(registry: CollectorRegistry) -> Mirrors:

@@ -31,7 +31,7 @@ from measurand.core.lanes import Lane
 from measurand.metrics.leading import Leading
 from measurand.metrics.noting import Chosen, How, Noting
 from measurand.metrics.places import Key, Places, Shown, Token, start_alone
-from measurand.metrics.standing import Other, Standing
+from measurand.metrics.standing import Other, Others, Standing
 
 if TYPE_CHECKING:
     from measurand.metrics.instrument import MetricBase
@@ -336,10 +336,10 @@ class Sharing(Leading, Noting, Standing):
         return id(self._places), self._places.claims if self._places is not None else 0
 
     @contextmanager
-    def others(self) -> Iterator[dict[Token, list[Other]]]:
-        """What is known besides this process' own instruments: by metric, one entry per lane that has it."""
+    def others(self) -> Iterator[Others]:
+        """What is known besides this process' own instruments."""
         with self._exclusive() as has:
-            found: dict[Token, list[Other]] = {}
+            found = Others()
             if has and self._family is not None and self._places is not None:
                 self._look_after_lane()
             if has and self._family is not None and self._places is not None:
@@ -351,6 +351,7 @@ class Sharing(Leading, Noting, Standing):
                         if not self._refresh_removals():
                             break
                     self._note_readable(None)
+                    found.is_whole = True
                 except OSError as reason:
                     found.clear()
                     self._note_readable(reason)

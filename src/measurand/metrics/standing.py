@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from measurand.core.family import Family
     from measurand.metrics.places import Places, Token
 
-__all__ = ["ALONE", "Other", "Standing", "State"]
+__all__ = ["ALONE", "Other", "Others", "Standing", "State"]
 
 log = logging.getLogger("measurand")
 
@@ -43,6 +43,16 @@ class Other(NamedTuple):
     values: Any
     alive: bool
     writer: int
+
+
+class Others(dict["Token", list[Other]]):
+    """What is known besides this process' own instruments: by metric, one entry per lane that has it.
+
+    Attributes:
+        is_whole: Whether all lanes could be read; if not there is nothing of any of them, for now.
+    """
+
+    is_whole = False
 
 
 class State(NamedTuple):
