@@ -41,19 +41,29 @@ class StatsdServer:
             {"server": "./servers/tcp", "address": "127.0.0.1", "port": self.tcp},
         ]
         settings = {"servers": servers, "mgmt_address": "127.0.0.1", "mgmt_port": self._admin, "flushInterval": NEVER, "backends": []}
-        config = folder / "config.js"
-        config.write_text(json.dumps(settings)[1:-1].join("{}"))
-        self.process = Process(["node", str(path), str(config)], folder, env={"PATH": str(Path(shutil.which("node") or "").parent)})
+        self._config = folder / "config.js"
+        self._config.write_text(json.dumps(settings))
+        self._program = path
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, on the same ports as before; it has added up nothing then."""
+        node = shutil.which("node") or "node"
+        self.process = Process([node, str(self._program), str(self._config)], self._config.parent, env={"PATH": str(Path(node).parent)})
         try:
             self.process.said("server is up")
         except BaseException:
             self.process.stop()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
+    def stop(self) -> None:
+        """Stop it."""
         self.process.stop()
 
     def counters(self) -> dict[str, float]:

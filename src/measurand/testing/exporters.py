@@ -119,6 +119,7 @@ class ExporterConformance:
     answers: ClassVar[bool] = True
     gives_up_on_silence: ClassVar[bool] = False
     closings: ClassVar[int] = 5
+    _exporters: tuple[Exporter, ...] = ()
 
     # -- what a subclass says ------------------------------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class ExporterConformance:
 
     def test_it_says_what_it_is_and_no_secrets(self) -> None:
         """Logs and metrics show its name."""
-        exporter = self.exporter(self.peer, 5.0)
+        exporter = self._make(self.peer, 5.0)
         assert isinstance(exporter.name, str)
         assert exporter.name
         assert 0 < exporter.interval < inf
@@ -176,7 +177,7 @@ class ExporterConformance:
     def test_what_arrives_adds_up_to_what_was_recorded(self) -> None:
         """However it is cut into deliveries, some of them without anything new."""
         numbers, chance = Numbers(), random.Random(7)
-        delivery = Delivery(self.exporter(self.peer, 5.0), numbers.registry)
+        delivery = Delivery(self._make(self.peer, 5.0), numbers.registry)
         for _ in range(12):
             for _ in range(chance.choice((0, 1, 5))):
                 numbers.record(chance)
@@ -186,7 +187,7 @@ class ExporterConformance:
     def test_a_gauge_is_a_value_that_goes_up_and_down(self) -> None:
         """Never a difference."""
         numbers = Numbers()
-        delivery = Delivery(self.exporter(self.peer, 5.0), numbers.registry)
+        delivery = Delivery(self._make(self.peer, 5.0), numbers.registry)
         for level in (5.0, 2.0, -1.0, -4.0, 0.0, 3.5):
             numbers.level.set(level)
             delivery.deliver(30.0)
@@ -207,7 +208,7 @@ class ExporterConformance:
     def test_a_counter_that_is_reset_loses_nothing(self) -> None:
         """Where differences are added up."""
         numbers = Numbers()
-        exporter = self.exporter(self.peer, 5.0)
+        exporter = self._make(self.peer, 5.0)
         delivery = Delivery(exporter, numbers.registry)
         numbers.events.inc(8)
         delivery.deliver(30.0)
@@ -238,7 +239,7 @@ class ExporterConformance:
 
     def test_a_registry_without_anything_is_no_failure(self) -> None:
         """There may be nothing to say."""
-        Delivery(self.exporter(self.peer, 5.0), CollectorRegistry()).deliver(30.0)
+        Delivery(self._make(self.peer, 5.0), CollectorRegistry()).deliver(30.0)
 
     def test_what_a_peer_refused_arrives_later_and_once(self) -> None:
         """A refusal raises, and costs nothing."""
@@ -246,7 +247,7 @@ class ExporterConformance:
             return
         with self._gate() as gate:
             numbers = Numbers()
-            delivery = Delivery(self.exporter(gate.address, 5.0), numbers.registry)
+            delivery = Delivery(self._make(gate.address, 5.0), numbers.registry)
             numbers.record(random.Random(3))
             delivery.deliver(30.0)
             numbers.record(random.Random(4))
@@ -264,7 +265,7 @@ class ExporterConformance:
             return
         with self._gate() as gate:
             numbers = Numbers()
-            delivery = Delivery(self.exporter(gate.address, 0.3), numbers.registry)
+            delivery = Delivery(self._make(gate.address, 0.3), numbers.registry)
             numbers.record(random.Random(6))
             gate.fall_silent()
             begun = clock.system_monotonic()
@@ -304,10 +305,21 @@ class ExporterConformance:
                 assert clock.system_monotonic() - begun < PATIENCE / 2
             assert report.lost, "what was not delivered has to be said"
 
+    def teardown_method(self) -> None:
+        """Close the exporters that a test has made; pytest calls it after each."""
+        made, self._exporters = self._exporters, ()
+        for exporter in made:
+            getattr(exporter, "close", list)()
+
     # -- how they do it ------------------------------------------------------------------------------------------------------
 
+    def _make(self, address: str | None, timeout: float) -> Exporter:
+        exporter = self.exporter(address, timeout)
+        self._exporters = (*self._exporters, exporter)
+        return exporter
+
     def _deliver(self, numbers: Numbers) -> Exporter:
-        exporter = self.exporter(self.peer, 5.0)
+        exporter = self._make(self.peer, 5.0)
         Delivery(exporter, numbers.registry).deliver(30.0)
         return exporter
 
@@ -331,7 +343,7 @@ class ExporterConformance:
         polling = Polling(registry=registry)
         coordinator = Coordinator(budget=60.0, drain_delay=0.0, registry=registry)
         exporting = Exporting(polling, coordinator, registry)
-        exporting.add(Route(self.exporter(address, timeout), registry=numbers.registry, interval=interval))
+        exporting.add(Route(self._make(address, timeout), registry=numbers.registry, interval=interval))
         polling.start()
         try:
             yield coordinator.shutdown
