@@ -128,5 +128,5 @@ def test_neither_importing_nor_making_asks_for_an_address() -> None:
 def test_a_name_that_nobody_knows_is_a_failure_that_says_so() -> None:
     for transport in ("udp", "tcp"):
         exporter = StatsD("no-such-host.invalid", transport=transport)  # type: ignore[arg-type]
-        with pytest.raises(ExportFailed, match="no-such-host.invalid:8125"):
+        with pytest.raises(ExportFailed, match=r"no-such-host\.invalid:8125"):
             exporter.check()
