@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from math import inf
 from typing import Any
 
@@ -22,7 +23,7 @@ from measurand.exporters.addresses import from_address
 from measurand.exporters.delivery import Delivery
 from measurand.exporters.protocol import Exporter
 from measurand.lifecycle.background import renew_after_fork
-from measurand.lifecycle.coordinator import Coordinator
+from measurand.lifecycle.coordinator import Coordinator, Event
 from measurand.lifecycle.polling import Polling
 from measurand.metrics import shared
 from measurand.metrics.domains import REGISTRY
@@ -37,6 +38,9 @@ JITTER = 0.2
 
 LONGEST_RETRY = 600.0
 """Seconds that an exporter is left alone at most because its destination asks for it."""
+
+
+_TWO = "there are two exporters named {!r}; give each a name of its own: name='…'"
 
 
 class Exporting:
@@ -56,6 +60,7 @@ class Exporting:
         self._destinations: dict[str, _Destination] = {}
         self._takes_part = False
         self._lock = threading.Lock()
+        coordinator.on(Event.PREPARE_SHUTDOWN, self._hand_over, name="exporters")
         renew_after_fork(self)
 
     def __iter__(self) -> Iterator[Exporter]:
@@ -77,18 +82,23 @@ class Exporting:
         chosen: dict[str, Exporter] = {}
         for given in exporters:
             exporter = _checked(from_address(given) if isinstance(given, str) else given)
-            if exporter.name in chosen or exporter.name in self._destinations:
-                raise ConfigurationError(f"there are two exporters named {exporter.name!r}; give each a name of its own: name='…'")
+            if exporter.name in chosen:
+                raise ConfigurationError(_TWO.format(exporter.name))
             chosen[exporter.name] = exporter
         made = [_Destination(exporter, self._registry, self._metrics) for exporter in chosen.values()]
-        with self._lock:
+        with self._lock, ExitStack() as undo:
             for destination in made:
-                self._coordinator.add_flush(destination.name, destination.flush)
+                if destination.name in self._destinations:
+                    raise ConfigurationError(_TWO.format(destination.name))
                 interval = destination.exporter.interval
                 self._polling.register(
                     destination.poller, destination.export, interval=interval, first="after-interval", jitter=JITTER
                 )
-                self._destinations[destination.name] = destination
+                undo.callback(self._polling.unregister, destination.poller)
+                self._coordinator.add_flush(destination.name, destination.flush)
+                undo.callback(self._coordinator.remove_flush, destination.name)
+            undo.pop_all()
+            self._destinations |= {destination.name: destination for destination in made}
             takes_part = self._takes_part
         if takes_part:
             self._begin(made)
@@ -110,7 +120,7 @@ class Exporting:
             raise ConfigurationError(f"there is no exporter named {name!r}; these are: {known}")
         self._coordinator.remove_flush(name)
         self._polling.unregister(destination.poller)
-        destination.flush(timeout)
+        destination.retire(timeout)
 
     def take_part(self) -> None:
         """To be called in every process that will shut down in an orderly way.
@@ -133,6 +143,10 @@ class Exporting:
                 thread.start()
             except RuntimeError as reason:
                 LOG.warning("whether the exporters can deliver is not checked: %s", reason)
+
+    def _hand_over(self) -> None:
+        for destination in list(self._destinations.values()):
+            destination.hand_over()
 
     def renew(self) -> None:
         """In a new child process: have locks that nobody holds."""
@@ -173,12 +187,30 @@ class _Destination:
         self._dropped = metrics.dropped.labels(exporter.name)
         self._turn = threading.Lock()
         self._not_before = -inf
+        self._is_retired = False
 
     def export(self) -> None:
-        """Deliver, unless the destination asked to be left alone for longer."""
+        """Deliver, unless the destination asked to be left alone for longer; then that is what is raised."""
         with self._turn:
-            if clock.monotonic() >= self._not_before:
-                self._export(inf)
+            wait = self._not_before - clock.monotonic()
+            if self._is_retired:
+                return
+            if wait > 0:
+                raise ExportFailed(f"{self.name} asked to be left alone; it is for another {wait:.0f} s")
+            self._export(inf)
+
+    def retire(self, seconds: float) -> None:
+        """Deliver the numbers of this moment and nothing after that."""
+        self._is_retired = True
+        self.flush(seconds)
+
+    def hand_over(self) -> None:
+        """Let the other processes know what has arrived, if this one exported while it was alone; they may export from now on."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._delivery.hand_over()
+            finally:
+                self._turn.release()
 
     def flush(self, seconds: float) -> str | None:
         """Deliver the final numbers, unless another process will, and say what was lost."""
@@ -190,10 +222,13 @@ class _Destination:
             with shared.stepping_back(self.task) as is_last:
                 if not is_last:
                     LOG.info("the last numbers for %s are left to the other processes of this service", self.name)
+                    if has_turn:
+                        self._delivery.hand_over()
                     return None
                 if not has_turn:
                     return "the last numbers: the export before is still under way"
                 self._export(max(seconds - (clock.system_monotonic() - begun), 0.0))
+                self._end(max(seconds - (clock.system_monotonic() - begun), 0.0))
         except Exception as reason:
             LOG.warning("the last export to %s failed", self.name, exc_info=True)
             return f"the last numbers: {type(reason).__name__}"
@@ -208,10 +243,14 @@ class _Destination:
         if not shared.lead(f"poll {self.poller}"):
             return
         check: Callable[[], None] = self.exporter.check  # type: ignore[attr-defined]
+        if not self._turn.acquire(blocking=False):  # what is under way shows it
+            return
         try:
             check()
         except Exception as reason:  # noqa: BLE001 - it is not ours, and the service runs all the same
             LOG.warning("the exporter %s cannot deliver yet: %s; it is tried every %g s", self.name, reason, self.exporter.interval)
+        finally:
+            self._turn.release()
 
     def renew(self) -> None:
         """In a new child process: have a lock that nobody holds."""
@@ -230,6 +269,14 @@ class _Destination:
         finally:
             self._dropped.inc(self._delivery.dropped)
         self._not_before = -inf
+
+    def _end(self, seconds: float) -> None:
+        end = getattr(self.exporter, "end", None)
+        if end is not None:
+            try:
+                end(seconds)
+            except Exception:
+                LOG.warning("the last numbers for %s have arrived, but what was to be done after that failed", self.name, exc_info=True)
 
     def _close(self) -> None:
         close = getattr(self.exporter, "close", None)
