@@ -13,6 +13,9 @@ from tests.support import SCALE, run_python
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")]
 
+LIMIT = 120 * max(SCALE, 1)
+"""Seconds that a program may take."""
+
 OPERATIONS = {
     "a registry's": {
         "register": 'REGISTRY.unregister(Counter(f"own_{next(numbers)}", "d"))',
@@ -81,7 +84,7 @@ def test_a_child_does_at_once_what_other_threads_were_doing_during_the_fork(lock
     place = tmp_path / "families"
     functions = [f"def operation_{i}():\n    {code}" for i, code in enumerate(OPERATIONS[lock].values())]
     known = f"operations = [{', '.join(f'operation_{i}' for i in range(len(functions)))}]\nFORKS = {int(15 * SCALE)}"
-    ran = run_python("\n".join([PRELUDE, f"use({str(place)!r})", *functions, known, textwrap.dedent(PROGRAM)]), pure=pure)
+    ran = run_python("\n".join([PRELUDE, f"use({str(place)!r})", *functions, known, textwrap.dedent(PROGRAM)]), pure=pure, timeout=LIMIT)
     assert ran.returncode == 0, ran.stderr
     assert "Error" not in ran.stderr, ran.stderr
     assert not place.exists()
@@ -115,6 +118,6 @@ def test_a_fork_in_the_middle_of_a_step_leaves_parent_and_child_with_their_own(t
             got = value("a_total", k="child"), value("a_total", k="after"), value("a_total", k="all")
             assert got == (n, n, made + n), (got, n, made)
         """
-        ran = run_python(f"{PRELUDE}\n{textwrap.dedent(code)}", pure=pure)
+        ran = run_python(f"{PRELUDE}\n{textwrap.dedent(code)}", pure=pure, timeout=LIMIT)
         assert ran.returncode == 0, ran.stderr
         assert "Error" not in ran.stderr, ran.stderr
