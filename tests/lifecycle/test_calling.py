@@ -56,6 +56,33 @@ def test_a_loop_that_was_stopped_is_started_again(loops) -> None:
     assert len(seen) == 2
 
 
+def test_a_loop_that_is_stopped_while_it_is_made_ends_and_what_wanted_it_is_told(loops, monkeypatch) -> None:
+    being_made, go_on, told = threading.Event(), threading.Event(), []
+    make = asyncio.Runner.get_loop
+
+    def get_loop(runner: asyncio.Runner) -> asyncio.AbstractEventLoop:
+        being_made.set()
+        go_on.wait(30)
+        return make(runner)
+
+    def run() -> None:
+        try:
+            Call(coroutine).run(loops)
+        except RuntimeError as error:
+            told.append(error)
+
+    monkeypatch.setattr(asyncio.Runner, "get_loop", get_loop)
+    caller = threading.Thread(target=run)
+    caller.start()
+    assert being_made.wait(30)
+    assert not loops.stop(0), "it is still being made"
+    go_on.set()
+    wait_until(lambda: threads(LOOP) == [])
+    caller.join(30)
+    assert len(told) == 1
+    assert seen == []
+
+
 def test_an_attached_loop_that_does_not_run_is_not_used(loops) -> None:
     loop = asyncio.new_event_loop()
     loops.attach(loop)

@@ -67,6 +67,11 @@ class BackgroundThread:
                 self._thread = None
                 log.warning("the thread %s could not be started: %s", self._name, reason)
 
+    def tell_to_stop(self) -> None:
+        """Tell it to stop, and do not wait for that."""
+        with self._lock:
+            self._stop.set()
+
     def stop(self, timeout: float) -> bool:
         """Tell it to stop, and wait for its end.
 
@@ -76,9 +81,8 @@ class BackgroundThread:
         Returns:
             Whether it has ended; ``False`` if called by the thread itself.
         """
-        with self._lock:
-            self._stop.set()
-            thread = self._thread
+        self.tell_to_stop()
+        thread = self._thread
         if thread is None:
             return True
         if thread is threading.current_thread():

@@ -76,6 +76,7 @@ class Loops:
     def stop(self, timeout: float) -> bool:
         """Stop the loop of our own, if there is one, and return whether it has ended within ``timeout`` seconds."""
         self._is_settled.set()
+        self._thread.tell_to_stop()  # before the look at the loop: one that is only being made sees it
         own = self._own
         if own is not None:
             with contextlib.suppress(RuntimeError):  # it is closed
@@ -96,7 +97,8 @@ class Loops:
             self._own = runner.get_loop()
             self._is_there.set()
             try:
-                self._own.run_forever()
+                if not stop.is_set():
+                    self._own.run_forever()
             finally:
                 self._is_there.clear()
                 self._own = None
@@ -136,7 +138,12 @@ class Call:
             self._coroutine.cancel()
 
     def _wait_for(self, awaitable: Awaitable[Any], loops: Loops) -> None:
-        self._coroutine = _InLoop(awaitable, loops.loop())
+        try:
+            self._coroutine = _InLoop(awaitable, loops.loop())
+        except RuntimeError:  # there is no loop, or not any longer
+            if iscoroutine(awaitable):
+                awaitable.close()
+            raise
         if self._is_cancelled:
             self._coroutine.cancel()
         self._coroutine.wait()
