@@ -269,8 +269,15 @@ def test_families_that_stay_away_while_something_is_lacking_do_not_pile_up() -> 
 def test_a_number_that_lost_a_part_to_damage_goes_on_from_there() -> None:
     deltas = Deltas()
     step(deltas, family(one(100), one(1, label="b")))
-    assert step(deltas, family(one(60), one(3, label="b")), is_damaged=True) == [(2,)]
+    assert step(deltas, family(one(60), one(3, label="b")), lower="lost") == [(2,)]
     assert step(deltas, family(one(64), one(3, label="b"))) == [(4,)]
+
+
+def test_a_number_of_which_a_part_lacks_waits_for_it() -> None:
+    deltas = Deltas()
+    step(deltas, family(one(100), one(1, label="b")))
+    assert step(deltas, family(one(60), one(3, label="b")), lower="lacks") == [(2,)]
+    assert step(deltas, family(one(104), one(3, label="b"))) == [(4,)]
 
 
 # -- acknowledging -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from measurand.errors import ExportFailed
-from measurand.exporters.deltas import Change, Deltas, FamilyKey, Sent
+from measurand.exporters.deltas import Change, Deltas, FamilyKey, Lower, Sent
 from measurand.exporters.protocol import Exporter, temporality_of
 from measurand.metrics import shared
 from measurand.metrics.collecting import Gathering, gather
@@ -52,6 +52,7 @@ class Delivery:
         self._notes = _Notes(exporter.name)
         self._pid = os.getpid()
         self._failures = self._damaged = 0  # how many there were at the last delivery
+        self._lower: Lower = "anew"
 
     def deliver(self, seconds: float = inf) -> None:
         """Take a snapshot and export it; what the exporter raises passes through.
@@ -103,10 +104,14 @@ class Delivery:
     def _change(self, deltas: Deltas, snapshot: Gathering, *, is_alone: bool) -> Change:
         points = snapshot.points()
         failures, damaged = sum(snapshot.failures.counts.values()), shared.damaged()
-        is_complete, is_damaged = failures == self._failures, damaged != self._damaged
+        is_complete = failures == self._failures
+        if damaged != self._damaged:
+            self._lower = "lacks"  # the process whose numbers they are mends them if it lives
+        elif self._lower != "anew":
+            self._lower = "lost" if self._lower == "lacks" else "anew"
         self._failures, self._damaged = failures, damaged
         return deltas.change(
-            points, snapshot.time, snapshot.seconds, tells_creation=is_alone, is_complete=is_complete, is_damaged=is_damaged
+            points, snapshot.time, snapshot.seconds, tells_creation=is_alone, is_complete=is_complete, lower=self._lower
         )
 
 

@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf, isfinite
 from operator import sub
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from measurand.metrics.points import Labels, PointFamily, Series
 
-__all__ = ["Change", "Deltas", "FamilyKey", "Sent"]
+__all__ = ["Change", "Deltas", "FamilyKey", "Lower", "Sent"]
+
+Lower = Literal["anew", "lacks", "lost"]
 
 FamilyKey = tuple[str, tuple[float, ...]]
 """A family's name and the bounds of its cells."""
@@ -108,7 +110,7 @@ class Deltas:
         *,
         tells_creation: bool = False,
         is_complete: bool = True,
-        is_damaged: bool = False,
+        lower: Lower = "anew",
     ) -> Change:
         """What has to be sent.
 
@@ -120,8 +122,8 @@ class Deltas:
                 numbers it may be another process' series that goes on.
             is_complete: Whether a family that is not there is no more. Else it may be there again the next time, as one whose collector
                 has failed.
-            is_damaged: Whether a number that is lower than before has not begun again but lost a part. What was recorded in it since the
-                last delivery cannot be known then, and counts as nothing.
+            lower: What it means that a number is lower than before: it has begun ``"anew"``; a part of it ``"lacks"`` for now, so it waits;
+                a part is ``"lost"``, so what was recorded in it since the last delivery cannot be known and counts as nothing.
         """
         changed: list[PointFamily] = []
         seen: set[FamilyKey] = set()
@@ -133,7 +135,7 @@ class Deltas:
             if key in seen:
                 continue
             seen.add(key)
-            differences = self._differences(family, self.sent.setdefault(key, {}), tells_creation, is_damaged)
+            differences = self._differences(family, self.sent.setdefault(key, {}), tells_creation, lower)
             if differences:
                 changed.append(family.with_series(differences))
         gone = [key for key in self.sent if key not in seen]
@@ -142,7 +144,7 @@ class Deltas:
             self.version += 1
         return Change(self, changed, now, self.last, seconds)
 
-    def _differences(self, family: PointFamily, held: dict[Labels, Sent], tells_creation: bool, is_damaged: bool) -> list[Series]:
+    def _differences(self, family: PointFamily, held: dict[Labels, Sent], tells_creation: bool, lower: Lower) -> list[Series]:
         differences = []
         known = 0
         make, difference_of = Series._make, _difference if family.type == "counter" else _differences
@@ -155,9 +157,9 @@ class Deltas:
                 if sent.numbers == numbers and not is_anew:
                     continue
                 difference = None if is_anew else difference_of(numbers, sent.numbers)
-                if difference is None and not _is_known(numbers):
+                if difference is None and (lower == "lacks" or not _is_known(numbers)):
                     continue
-                if difference is None and is_damaged:
+                if difference is None and lower == "lost":
                     held[labels] = Sent(_finite(numbers), created if tells_creation else None)
                     self.version += 1
                     continue
