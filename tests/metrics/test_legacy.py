@@ -218,6 +218,24 @@ def test_an_exemplar_can_be_read() -> None:
     assert histogram._buckets[1].get_exemplar() is None
 
 
+def test_a_native_histogram_has_its_classic_buckets() -> None:
+    registry = CollectorRegistry()
+    histogram = Histogram("h", "d", buckets=[1, 2], native=True, registry=registry)
+    for value, trace in [(0.2, "1"), (0.5, "2"), (0.3, "3"), (1.5, "4"), (1.2, "5"), (1.9, "6"), (9, "7")]:
+        histogram.observe(value, exemplar={"trace": trace})
+    first, second, last = histogram._buckets
+    assert [first.get(), second.get(), last.get()] == [3, 3, 1]
+    assert [bucket.get_exemplar().labels["trace"] for bucket in (first, second, last)] == ["3", "6", "7"]
+    first.inc(2)
+    second.set(1)
+    last.set(0)
+    assert [bucket.get() for bucket in histogram._buckets] == [5, 1, 0]
+    assert registry.get_sample_value("h_bucket", {"le": "1.0"}) == 5
+    assert registry.get_sample_value("h_bucket", {"le": "2.0"}) == 6
+    assert registry.get_sample_value("h_count") == 6
+    assert Histogram("unused", "d", native=True, registry=registry)._buckets[0].get_exemplar() is None
+
+
 def test_what_is_set_is_exposed(registry: CollectorRegistry) -> None:
     gauge = Gauge("g", "d", ["l"], registry=registry)
     gauge.labels("x")._value.set(42)

@@ -52,7 +52,23 @@ def cell_lines(family: CellFamily, scheme: str, lines: list[Line], exemplar: Cal
             variants.clear()
         content = _content(family.definition, family.common, scheme, lines)
         layout = variants[key] = variants.setdefault(content, Layout(*map(_listed, content)))  # schemes that change nothing share one
+    if exemplar is not None and family.definition.native is not None:
+        return _with_exemplars(family, lines, layout.render(family.frozen), exemplar)
     return layout.render(family.frozen, exemplar)
+
+
+def _with_exemplars(family: CellFamily, lines: list[Line], rendered: bytes, exemplar: Callable[[Exemplar], bytes]) -> bytes:
+    """The lines of a native histogram with exemplars, which are those of several cells each."""
+    known = family.frozen.exemplars()
+    if not known:
+        return rendered
+    written = rendered.split(b"\n")
+    for row, exemplars in known:
+        shown = family.shown(exemplars)
+        for position, line in enumerate(lines):
+            if line[3] in shown:
+                written[row * len(lines) + position] += exemplar(shown[line[3]])
+    return b"\n".join(written)
 
 
 def _listed(part: Any) -> Any:

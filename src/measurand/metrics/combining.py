@@ -28,6 +28,7 @@ from measurand import clock, core
 from measurand.core import Exemplar, Frozen, Spec
 from measurand.metrics.definition import Definition, Source
 from measurand.metrics.exemplars import merged
+from measurand.metrics.native import scale_of
 from measurand.metrics.places import Key
 from measurand.metrics.removals import NOTHING, Removed, remaining
 from measurand.metrics.sample import Sample
@@ -163,13 +164,13 @@ class Mirror:
 
     def __init__(self, definition: Definition) -> None:
         kind = "histogram" if definition.type == "histogram" else "other"
-        self._width = len(definition.bounds) + 2 if definition.type == "histogram" else 2 if definition.type == "summary" else 1
+        self._width = len(definition.cells) + 2 if definition.type == "histogram" else 2 if definition.type == "summary" else 1
         self._spec = Spec(
             name=definition.name,
             type=definition.type,
             kind=kind,  # type: ignore[arg-type]
             labelnames=definition.labelnames,
-            bounds=definition.bounds,
+            bounds=definition.cells,
             width=self._width,
             max_series=None,
         )
@@ -221,7 +222,7 @@ class Mirrors:
 
 
 def _face(definition: Definition) -> tuple[object, ...]:
-    return definition.type, definition.labelnames, definition.bounds, definition.unit, definition.documentation
+    return definition.type, definition.labelnames, definition.bounds, definition.cells, definition.unit, definition.documentation
 
 
 # -- families ----------------------------------------------------------------------------------------------------------------
@@ -229,14 +230,16 @@ def _face(definition: Definition) -> tuple[object, ...]:
 
 def definition_from(content: Mapping[str, Any]) -> Definition:
     """The definition of a metric that only others know."""
+    name, bounds, native_range = content["token"][1], tuple(content["bounds"]), content.get("native_range")
     return Definition(
-        name=content["token"][1],
+        name=name,
         type=content["type"],
         documentation=content["documentation"],
         labelnames=tuple(content["labelnames"]),
         unit=content["unit"],
-        bounds=tuple(content["bounds"]),
+        bounds=bounds,
         source=ELSEWHERE,
+        native=scale_of(name, bounds, native_range is not None, native_range),
     )
 
 
@@ -322,7 +325,7 @@ def with_creation(family: CellFamily, own: Frozen | None, others: list[Other], n
     for row, (key, _) in enumerate(family.frozen.rows()):
         last = (row + 1) * lines - 1  # where lines() has it
         samples[last] = samples[last]._replace(value=made.get(key, samples[last].value))
-    return SampleFamily(family.name, family.documentation, family.type, family.unit, samples)
+    return SampleFamily(family.name, family.documentation, family.type, family.unit, samples, family)
 
 
 def _apart(definition: Definition, numbers: tuple[float, ...]) -> list[float]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from measurand.metrics.native import NativeScale
+
 __all__ = ["UNDECLARED", "Definition", "Source", "calling_source", "definition_of", "is_plain"]
 
 
@@ -56,6 +58,7 @@ class Definition:
         options: Everything else that must agree for two definitions to be the same.
         given: The parts that the name was built from.
         source: Where it stands.
+        native: How the cells of a native histogram are arranged; ``None`` for any other metric.
     """
 
     name: str
@@ -67,6 +70,12 @@ class Definition:
     options: Mapping[str, Any] = field(default_factory=dict)
     given: tuple[str, str, str] = ("", "", "")
     source: Source = field(default_factory=calling_source)
+    native: NativeScale | None = None
+
+    @property
+    def cells(self) -> tuple[float, ...]:
+        """The upper bounds of a histogram's cells without +Inf: of a native one more than ``bounds``, of any other the same."""
+        return self.bounds if self.native is None else self.native.cells
 
     def differences(self, other: Definition) -> list[str]:
         """How ``other`` differs, one phrase each; empty if both define the same metric.

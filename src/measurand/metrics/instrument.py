@@ -14,6 +14,7 @@ from measurand.metrics.definition import Definition, calling_source
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.families import Metric
 from measurand.metrics.names import build_full_name, validate_labelnames
+from measurand.metrics.native import NativeScale
 from measurand.metrics.registry import CollectorRegistry
 from measurand.metrics.removing import Removing
 from measurand.metrics.sample import Sample
@@ -122,6 +123,7 @@ class MetricBase(Removing, metaclass=_Defining):
         options: Mapping[str, Any],
         *,
         bounds: tuple[float, ...] = (),
+        native: NativeScale | None = None,
         width: int = 1,
         expire_after: float | None = None,
         additive: bool = True,
@@ -142,6 +144,7 @@ class MetricBase(Removing, metaclass=_Defining):
             options={"max_series": max_series, **options},
             given=(name, *prefixes),
             source=calling_source(),
+            native=native,
         )
         self._definition = definition
         core.define(self, self._spec(definition, max_series, width, expire_after, additive))  # type: ignore[arg-type]
@@ -167,7 +170,7 @@ class MetricBase(Removing, metaclass=_Defining):
             type=definition.type,
             kind=self._kind,
             labelnames=definition.labelnames,
-            bounds=definition.bounds,
+            bounds=definition.cells,
             width=width,
             max_series=max_series,
             expire_after=expire_after,
@@ -230,6 +233,7 @@ class MetricBase(Removing, metaclass=_Defining):
             "labelnames": definition.labelnames,
             "unit": definition.unit,
             "bounds": definition.bounds,
+            "native_range": definition.native.range if definition.native is not None else None,
             "width": width + 2 if self._kind == "gauge" else width,
             "rule": definition.rule,
             "expire_after": core.spec(self).expire_after,  # type: ignore[arg-type]
@@ -269,8 +273,8 @@ class MetricBase(Removing, metaclass=_Defining):
         callback = core.payload(self)  # type: ignore[arg-type]
         if callback is not None:
             numbers = (float(callback()),)
-        exemplars = core.exemplars(self)  # type: ignore[arg-type]
         family = CellFamily(self.definition, None, {}, _with_created)  # type: ignore[arg-type]
+        exemplars = family.shown(core.exemplars(self))  # type: ignore[arg-type]
         return [
             Sample(
                 self.definition.name + suffix,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, pairwise
-from math import inf, isnan
+from itertools import accumulate
+from math import inf
 from typing import Any, ClassVar, cast
 
 from measurand import core
@@ -12,11 +12,13 @@ from measurand.core import DEFAULT_MAX_SERIES, CounterBase, GaugeBase, Histogram
 from measurand.core.support import missing_labels, text
 from measurand.errors import DefinitionError, RecordingError
 from measurand.metrics import shared
+from measurand.metrics.buckets import bounds_of
 from measurand.metrics.definition import UNDECLARED
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instrument import LabelValues, MetricBase
 from measurand.metrics.legacy import HistogramPrivates, InstrumentPrivates, SummaryPrivates
 from measurand.metrics.names import underscored
+from measurand.metrics.native import DEFAULT_RANGE, scale_of
 from measurand.metrics.quantile import quantile
 from measurand.metrics.registry import CollectorRegistry
 from measurand.metrics.removing import Replacing, Resetting
@@ -164,6 +166,9 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
 
     Args:
         buckets: Upper bounds in ascending order; +Inf is added if it is not the last. The default suits durations of requests, in seconds.
+        native: Whether it is a native histogram too: one whose buckets, each at most 9.1 % wide, are sent to what takes them.
+        native_range: The smallest and the largest value that a native histogram tells apart, in the metric's unit. What is not above the
+            low end, negative values included, is in the zero bucket; what is above the high end in the last one.
     """
 
     __doc__ += (MetricBase.__doc__ or "").partition("\n\n")[2]
@@ -184,14 +189,17 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
         _labelvalues: None = None,
         buckets: Sequence[float | str] = DEFAULT_BUCKETS,
         *,
+        native: bool = False,
+        native_range: tuple[float, float] = DEFAULT_RANGE,
         max_series: int | None = DEFAULT_MAX_SERIES,
         label_values: LabelValues = (),
     ) -> None:
-        bounds = _bounds(name, buckets)
+        bounds = bounds_of(name, buckets)
+        scale = scale_of(name, bounds, native, native_range)
+        options = {} if scale is None else {"native_range": scale.range}
+        how: dict[str, Any] = {"bounds": bounds, "native": scale, "width": len(bounds if scale is None else scale.cells) + 2}
         prefixes = namespace, subsystem
-        self._define(
-            name, documentation, labelnames, prefixes, unit, registry, max_series, label_values, {}, bounds=bounds, width=len(bounds) + 2
-        )
+        self._define(name, documentation, labelnames, prefixes, unit, registry, max_series, label_values, options, **how)
 
     def quantile(self, q: float) -> float:
         """Estimate a quantile of everything observed since the start, by all processes; on a metric with labels, over all its series.
@@ -209,7 +217,7 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
         rows = [numbers for key, numbers in shared.rows_everywhere(root) or core.freeze(root).rows() if mine in {None, key}]
         if not rows and mine is not None:  # a series that was removed, and kept
             rows = [tuple(accumulate(core.read(self)[:-1]))]
-        bounds = (*self.definition.bounds, inf)
+        bounds = (*self.definition.cells, inf)
         return quantile(q, bounds, [sum(numbers[index] for numbers in rows) for index in range(len(bounds))])
 
     @property
@@ -226,22 +234,6 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
     def p99(self) -> float:
         """The 99th percentile; see :meth:`quantile`."""
         return self.quantile(0.99)
-
-
-def _bounds(name: str, buckets: Sequence[float | str]) -> tuple[float, ...]:
-    try:
-        bounds = [float(bound) for bound in buckets]
-    except ValueError as reason:
-        raise DefinitionError(f"Buckets of {name} must be numbers: {reason}") from None
-    if any(isnan(bound) for bound in bounds) or any(low > high for low, high in pairwise(bounds)):
-        raise DefinitionError(f"Buckets not in sorted order: {name} was given {bounds}")
-    if any(low == high for low, high in pairwise(bounds)):
-        raise DefinitionError(f"Buckets of {name} contain the same bound twice: {bounds}")
-    if bounds and bounds[-1] == inf:
-        del bounds[-1]
-    if not bounds:
-        raise DefinitionError(f"Must have at least two buckets: {name} needs a bound besides +Inf")
-    return tuple(bounds)
 
 
 class Info(InstrumentPrivates, MetricBase, core.Instrument):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import nullcontext
+from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,33 @@ class Value:
     def get_exemplar(self) -> Exemplar | None:
         """The cell's latest exemplar."""
         return core.exemplars(self._series).get(self._index)
+
+
+class _Bucket(Value):
+    """A classic bucket of a native histogram, which has several cells: ``first`` and those up to ``index``."""
+
+    __slots__ = ("_first",)
+
+    def __init__(self, series: Any, first: int, index: int) -> None:
+        super().__init__(series, index)
+        self._first = first
+
+    def get(self) -> float:
+        return sum(core.read(self._series)[self._first : self._index + 1])
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        """Set the bucket: its last cell has what the others do not, and all of it if they have more."""
+        others = sum(core.read(self._series)[self._first : self._index])
+        if others > value:
+            for cell in range(self._first, self._index):
+                core.write(self._series, cell, 0.0)
+            others = 0.0
+        core.write(self._series, self._index, value - others)
+
+    def get_exemplar(self) -> Exemplar | None:
+        found = core.exemplars(self._series)
+        newest = max((cell for cell in found if self._first <= cell <= self._index), key=lambda cell: found[cell].timestamp, default=None)
+        return None if newest is None else found[newest]
 
 
 class _SeriesView(MutableMapping[tuple[str, ...], Any]):
@@ -182,7 +210,10 @@ class HistogramPrivates(InstrumentPrivates):
     @property
     def _buckets(self) -> list[Value]:
         self._need_cells("_buckets")
-        return [Value(self, index) for index in range(len(self.definition.bounds) + 1)]
+        native = self.definition.native
+        if native is None:
+            return [Value(self, index) for index in range(len(self.definition.bounds) + 1)]
+        return [_Bucket(self, below + 1, end) for below, end in pairwise((-1, *native.ends))]
 
     @property
     def _sum(self) -> Value:

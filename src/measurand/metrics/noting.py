@@ -212,7 +212,7 @@ class Noting:
         at = shown.places.get(core.key(series) or ()) if shown is not None else None
         if at is None:
             return
-        state, cell = places.lane.values[at - 1], bisect_left(definition.bounds, exemplar.value)
+        state, cell = places.lane.values[at - 1], bisect_left(definition.cells, exemplar.value)
         try:
             if self._exemplars is None:
                 self._exemplars = exemplars.Writer(places.lane.path)

@@ -12,6 +12,9 @@ summary    count, sum
 histogram  one count per bucket (not cumulative, the last one is that of +Inf), then the sum (NaN if unknown)
 =========  ==================================================================================================
 
+A native histogram's numbers are those of its cells, which are finer than both its classic and its native buckets: they can be added and
+subtracted one by one, and then :meth:`PointFamily.classic` and :meth:`PointFamily.native_buckets` say what they come to.
+
 Infos, state sets, quantiles of summaries and values of unknown type are gauges here.
 """
 
@@ -27,6 +30,7 @@ from weakref import WeakKeyDictionary
 from measurand.core import Exemplar
 from measurand.core.support import text
 from measurand.metrics.definition import Definition
+from measurand.metrics.native import MAX_BUCKETS, NativeBuckets, NativeScale
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import CellFamily, Family, SampleFamily
 
@@ -49,7 +53,7 @@ class Series(NamedTuple):
         numbers: See the module.
         created: When it began, in seconds since the Unix epoch; ``None`` if that is not known.
         timestamp: When the numbers were true, in seconds since the Unix epoch; ``None`` for the moment of the snapshot.
-        exemplars: The latest exemplar by the number that it belongs to: of a counter's value, of a bucket.
+        exemplars: The latest exemplar by the number that it belongs to: of a counter's value, of a bucket, of a native histogram's cell.
     """
 
     labels: Labels
@@ -69,8 +73,9 @@ class PointFamily:
         documentation: What the metric means.
         unit: The unit, or an empty string.
         series: The series, in the order of exposition.
-        bounds: A histogram's upper bounds in ascending order, without +Inf.
+        bounds: A histogram's upper bounds in ascending order, without +Inf; a native one's are those of its classic buckets.
         given_name: The name to show, if that does not follow from the others.
+        native: How a native histogram's cells are arranged; ``None`` for any other family.
     """
 
     name: str
@@ -80,6 +85,34 @@ class PointFamily:
     series: list[Series]
     bounds: tuple[float, ...] = field(default=())
     given_name: str = ""
+    native: NativeScale | None = None
+
+    @property
+    def cells(self) -> tuple[float, ...]:
+        """The upper bounds, without +Inf, of what a histogram's series have a number for: of its buckets, or of a native one's cells."""
+        return self.bounds if self.native is None else self.native.cells
+
+    def classic(self, series: Series) -> tuple[float, ...]:
+        """A histogram's series in its classic buckets: a count for each of ``bounds`` and for +Inf, not cumulative, then the sum."""
+        return series.numbers if self.native is None else self.native.classic(series.numbers)
+
+    def classic_exemplars(self, series: Series) -> Mapping[int, Exemplar]:
+        """The latest exemplar by classic bucket."""
+        return series.exemplars if self.native is None else self.native.classic_exemplars(series.exemplars)
+
+    def native_buckets(self, series: Series, max_buckets: int = MAX_BUCKETS) -> NativeBuckets:
+        """A series of a native histogram in its native buckets.
+
+        Args:
+            series: The series.
+            max_buckets: How many there may be, see :meth:`measurand.metrics.native.NativeScale.buckets`.
+
+        Raises:
+            ValueError: This is no native histogram, or there are too few buckets.
+        """
+        if self.native is None:
+            raise ValueError(f"{self.name} is no native histogram")
+        return self.native.buckets(series.numbers, max_buckets)
 
     @property
     def exposed_name(self) -> str:
@@ -116,7 +149,9 @@ def _of_cells(family: CellFamily) -> PointFamily:
         for row, exemplars in family.frozen.exemplars():
             series[row] = series[row]._replace(exemplars=exemplars)
     given_name = str(definition.options.get("exposed_name", ""))
-    return PointFamily(definition.name, type_, definition.documentation, definition.unit, series, definition.bounds, given_name)
+    return PointFamily(
+        definition.name, type_, definition.documentation, definition.unit, series, definition.bounds, given_name, definition.native
+    )
 
 
 _known: WeakKeyDictionary[Definition, tuple[Mapping[str, str], dict[tuple[str, ...], Labels]]] = WeakKeyDictionary()
@@ -153,7 +188,7 @@ def _of_samples(family: SampleFamily) -> list[PointFamily]:
     if family.type == "summary":
         return _summaries(family)
     if family.type == "histogram":
-        return _histograms(family)
+        return _histograms(family) if family.cells is None or family.cells.definition.native is None else [_with_births(family)]
     return [*_gauges(family, family.content)]
 
 
@@ -236,6 +271,14 @@ def _histograms(family: SampleFamily) -> list[PointFamily]:
         series = Series(labels, numbers, born.get(labels), when[labels], exemplars or _NO_EXEMPLARS)
         by_bounds.setdefault(tuple(bounds[:-1]), []).append(series)
     return [_family(family, family.name, "histogram", series, bounds) for bounds, series in by_bounds.items()]
+
+
+def _with_births(family: SampleFamily) -> PointFamily:
+    """A native histogram of several processes, of which the time of creation is among the samples."""
+    assert family.cells is not None
+    born = _creations(family)
+    cells = _of_cells(family.cells)
+    return cells.with_series([series._replace(created=born.get(series.labels)) for series in cells.series])
 
 
 def _creations(family: SampleFamily) -> dict[Labels, float]:

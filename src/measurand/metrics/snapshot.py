@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
-from measurand.core import Frozen, format_number
+from measurand.core import Exemplar, Frozen, format_number
 from measurand.metrics.sample import Sample
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ class CellFamily:
         return self.definition.unit
 
     def lines(self) -> list[tuple[str, tuple[str, str] | None, int, int]]:
-        """The samples of one row: name suffix, label of its own, index in the row (-1: created), cell of its exemplar (-1: none)."""
+        """The samples of one row: name suffix, label of its own, index in the row (-1: created), place of its exemplar (-1: none).
+
+        The place of an exemplar is its cell; in a native histogram, which has several cells to a bucket, see :meth:`shown`.
+        """
         type_, created = self.definition.type, [("_created", None, -1, -1)] if self.with_created else []
         if type_ == "counter":
             return [("_total", None, 0, 0), *created]
@@ -75,11 +78,18 @@ class CellFamily:
             return [("_count", None, 0, -1), ("_sum", None, 1, -1), *created]
         if type_ == "histogram":
             bounds = (*self.definition.bounds, inf)
-            last = len(bounds) - 1
-            buckets = [("_bucket", ("le", bound_text(bound)), index, index) for index, bound in enumerate(bounds)]
-            total = [("_sum", None, last + 1, -1)] if bounds[0] >= 0 else []  # a sum that can fall is not a counter
-            return [*buckets, ("_count", None, last, -1), *total, *created]
+            native = self.definition.native
+            ends = native.ends if native is not None else range(len(bounds))  # whose cumulative counts are the buckets'
+            places = enumerate(zip(bounds, ends, strict=True))
+            buckets = [("_bucket", ("le", bound_text(bound)), end, index) for index, (bound, end) in places]
+            total = [("_sum", None, ends[-1] + 1, -1)] if bounds[0] >= 0 else []  # a sum that can fall is not a counter
+            return [*buckets, ("_count", None, ends[-1], -1), *total, *created]
         return [("", None, 0, -1)]
+
+    def shown(self, exemplars: Mapping[int, Exemplar]) -> Mapping[int, Exemplar]:
+        """Exemplars by cell as those that lines show, by their places: of a native histogram's buckets the newest each."""
+        native = self.definition.native
+        return exemplars if native is None or not exemplars else native.classic_exemplars(exemplars)
 
     def resolve(self) -> CellFamily:
         """Put the values of callbacks into their rows, once; what a callback raises passes through."""
@@ -98,7 +108,7 @@ class CellFamily:
         labelnames = self.definition.labelnames
         for row, (values, numbers) in enumerate(self.frozen.rows()):
             labels = {**dict(zip(labelnames, values, strict=False)), **self.common}
-            known = exemplars.get(row, {})
+            known = self.shown(exemplars.get(row, {}))
             for name, own, index, cell in lines:
                 value = numbers[index] if index >= 0 else created[row]
                 result.append(Sample(name, {**labels, own[0]: own[1]} if own else dict(labels), value, None, known.get(cell)))
@@ -115,6 +125,7 @@ class SampleFamily:
         type: One of ``families.METRIC_TYPES``.
         unit: The unit, or an empty string.
         content: The samples.
+        cells: What they were made from, if that is known: samples are not all that there is to a native histogram.
     """
 
     name: str
@@ -122,6 +133,7 @@ class SampleFamily:
     type: str
     unit: str
     content: Sequence[Sample]
+    cells: CellFamily | None = None
 
     def samples(self) -> Sequence[Sample]:
         """All samples, in the order of exposition."""
