@@ -29,6 +29,7 @@ SERVERS = {
     "uvicorn, 2 workers": (*UVICORN, "--workers", "2"),
     "gunicorn, threads, preloaded, 2 workers": (*GUNICORN, "--preload", "--workers", "2", *THREADS),
     "gunicorn, sync, 3 workers": (*GUNICORN, "--workers", "3", "tests.e2e.drain.wsgi:app"),
+    "gunicorn, sync, 1 worker": (*GUNICORN, "--workers", "1", "tests.e2e.drain.wsgi:app"),  # what comes meanwhile waits to be accepted
     "gunicorn, uvicorn worker": (*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "tests.e2e.drain.asgi:app"),
 }
 REFUSING = {

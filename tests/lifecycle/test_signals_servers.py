@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
 
+from measurand import CollectorRegistry
 from measurand.lifecycle.coordinator import Coordinator, State
 from measurand.lifecycle.signals import hook_sigterm
 from tests.lifecycle.kit import send
@@ -125,6 +128,88 @@ def test_uvicorn_waits_for_its_requests_within_the_budget_unless_it_was_told_how
     send()
     wait_until(lambda: heard)
     assert server.config.timeout_graceful_shutdown == given
+
+
+@pytest.fixture
+def waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """A client that waits to be accepted."""
+    with socket.create_connection(listener.getsockname(), timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+class Worker:
+    """What the hook knows of gunicorn's worker; tests/e2e/test_drain.py has the real one."""
+
+    def __init__(self, *sockets: socket.socket) -> None:
+        self.sockets = sockets
+        self.heard: list[int] = []
+        signal.signal(signal.SIGTERM, self.handle_exit)
+
+    def handle_exit(self, number: int, frame: object) -> None:
+        self.heard.append(number)
+
+    def has_still_not_heard(self, seconds: float = 0.3) -> bool:
+        """After some time in which it would have, if nothing held the signal back."""
+        with pytest.raises(AssertionError, match="not come true"):
+            wait_until(lambda: self.heard, seconds)
+        return not self.heard
+
+
+@pytest.fixture
+def prompt(handlers_as_before) -> Iterator[Callable[[float], Coordinator]]:
+    """Makes coordinators without a drain delay, of a given budget."""
+    made: list[Coordinator] = []
+
+    def make(budget: float) -> Coordinator:
+        made.append(Coordinator(budget=budget, drain_delay=0, registry=CollectorRegistry()))
+        return made[-1]
+
+    yield make
+    for coordinator in made:
+        coordinator.shutdown()  # ends the hook's thread
+
+
+def test_a_server_that_accepts_one_by_one_stops_when_nobody_waits_to_be_accepted(prompt, listener, waiting) -> None:
+    worker, coordinator = Worker(listener), prompt(600)
+    hook_sigterm(coordinator)
+    send()
+    assert worker.has_still_not_heard()
+    assert coordinator.state is State.PREPARING, "and accepting"
+    with listener.accept()[0]:
+        wait_until(lambda: worker.heard)
+    assert coordinator.state is State.DRAINING
+
+
+def test_who_is_never_accepted_is_given_a_part_of_what_remains(prompt, listener, waiting, caplog) -> None:
+    worker, coordinator = Worker(listener), prompt(0.5)
+    hook_sigterm(coordinator)
+    send()
+    wait_until(lambda: worker.heard)
+    assert "connections still wait to be accepted" in caplog.text
+
+
+def test_a_second_signal_does_not_wait_for_them(prompt, listener, waiting, metrics_clock) -> None:
+    worker, coordinator = Worker(listener), prompt(600)
+    hook_sigterm(coordinator)
+    send()
+    assert worker.has_still_not_heard()
+    metrics_clock.advance(2)
+    send()
+    wait_until(lambda: worker.heard)
+
+
+def test_what_somebody_else_calls_sockets_holds_nothing_up(prompt) -> None:
+    worker, coordinator = Worker(), prompt(600)
+    worker.sockets = 3
+    hook_sigterm(coordinator)
+    send()
+    wait_until(lambda: worker.heard)
 
 
 PROGRAM = """

@@ -5,6 +5,9 @@ server's handler: it begins the shutdown, keeps everything running for the drain
 handler that the server had installed, in the main thread, as if it had come just now. A second signal in the meantime skips the waits,
 unless it comes so soon after the first that it is the same one, told twice.
 
+What came during the delay may still wait to be accepted then, where all workers of a server are busy and each serves one request at a
+time. Such a server would leave it behind, so it gets the signal when nobody waits at its listeners any more.
+
 In front of some servers there is no place: they take the signal in another process, or in the middle of their event loop. There the hook is
 refused, which changes nothing for the server, and the log says what to do instead.
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -43,6 +47,12 @@ passes on what it got."""
 FOR_SERVER = 0.9
 """The part of what remains after which a server that has not come to its end no longer keeps the last steps waiting."""
 
+FOR_WAITING = 0.5
+"""The part of what remains after the drain delay that those are given who wait to be accepted."""
+
+LOOK_AGAIN = 0.01
+"""Seconds between two looks at them."""
+
 COMES_BY_WITHIN = 10.0
 """Seconds that the main thread is given to install the hook, where another thread asks for it."""
 
@@ -62,6 +72,7 @@ class Hook:
         self._process = os.getpid()
         self._signalled_at: float | None = None
         self._is_released = False
+        self._is_hurried = threading.Event()
         self._is_settled = threading.Event()
         self._lock = threading.Lock()
         self._arriving = threading.Lock()
@@ -143,6 +154,7 @@ class Hook:
                 log.debug("the signal was told twice")
                 return
             log.info("a second signal: skipping the waits")
+            self._is_hurried.set()
             self._coordinator.skip_waits()
             return
         try:
@@ -165,9 +177,18 @@ class Hook:
             log.info("%s: not ready from now on, and accepting for another %g s", name, delay)
             coordinator.begin_shutdown()
             coordinator.wait_for_drain_delay()
+            self._wait_until_accepted(_listeners_of(self._originals.get(number)))
         coordinator.drain()
         if self._is_ours(number):
             coordinator.shutdown()
+
+    def _wait_until_accepted(self, listeners: list[int]) -> None:
+        """Wait until no connection waits at these sockets for some process to accept it; at most for a part of what remains."""
+        end = clock.system_monotonic() + self._coordinator.remaining() * FOR_WAITING
+        while _somebody_waits(listeners) and not self._is_hurried.wait(LOOK_AGAIN):
+            if clock.system_monotonic() > end:
+                log.warning("connections still wait to be accepted; the server stops without them")
+                return
 
     def _is_ours(self, number: int) -> bool:
         return self._originals.get(number) == signal.SIG_DFL
@@ -266,6 +287,27 @@ def _uvicorn_of(handler: Any) -> Any | None:
     """The uvicorn server whose handler this is."""
     server = getattr(handler, "__self__", None)
     return server if type(server).__module__.partition(".")[0] == "uvicorn" and hasattr(server, "should_exit") else None
+
+
+def _listeners_of(handler: Any) -> list[int]:
+    """The descriptors of the sockets that this handler's server accepts from one by one: those of a gunicorn worker.
+
+    Servers with an event loop accept whatever comes, however busy they are.
+    """
+    try:
+        return [listener.fileno() for listener in getattr(getattr(handler, "__self__", None), "sockets", ())]
+    except (TypeError, AttributeError):  # what somebody else calls by that name
+        return []
+
+
+def _somebody_waits(listeners: list[int]) -> bool:
+    if not listeners or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    for listener in listeners:
+        if listener >= 0:  # not closed meanwhile
+            poll.register(listener, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
 
 
 def _share_budget(server: Any, remaining: float) -> None:
