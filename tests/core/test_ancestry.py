@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from measurand.core.ancestry import Process, chosen_directory, family, has_met, has_newcomers, is_first, lives, process
+from measurand.core.ancestry import Process, age, chosen_directory, family, has_met, has_newcomers, is_first, lives, process
 from tests.core.namespaces import in_pid_namespace
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")]  # forking is what this is about
@@ -81,6 +81,18 @@ def planted(proc: Path, pid: int, parent: int, start: int, image: tuple[int, int
 def test_a_name_with_brackets_does_not_confuse(proc: Path) -> None:
     planted(proc, 7, 3, 900, (4096, 8192))
     assert process(7, str(proc)) == Process(7, 3, 900, (4096, 8192))
+
+
+def test_a_familys_age_is_that_of_the_process_that_it_is_named_after(proc: Path) -> None:
+    (proc / "uptime").write_text("100.5 200.25\n")
+    assert age(f"boot-7-{os.sysconf('SC_CLK_TCK') * 40}-1", str(proc)) == 60.5
+    assert age(f"boot-7-{os.sysconf('SC_CLK_TCK') * 101}-1", str(proc)) == 0  # started after the system was asked
+
+
+@pytest.mark.parametrize("name", ["shared-here", "pid-7", "boot-7-x-1"])
+def test_a_family_of_any_other_name_has_no_age(proc: Path, name: str) -> None:
+    (proc / "uptime").write_text("100.5 200.25\n")
+    assert age(name, str(proc)) == age("boot-7-1-1", "/nowhere") == 0
 
 
 def test_the_walk_ends_below_the_first_other_program(proc: Path) -> None:

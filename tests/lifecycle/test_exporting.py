@@ -12,6 +12,7 @@ import pytest
 from measurand import CollectorRegistry, Counter, Gauge
 from measurand.encoding.text import encode
 from measurand.errors import ConfigurationError
+from measurand.exporters.routing import Route
 from measurand.lifecycle.coordinator import Coordinator
 from measurand.lifecycle.exporting import Exporting
 from measurand.lifecycle.polling import Polling
@@ -113,6 +114,24 @@ def test_an_export_that_hangs_does_not_hold_up_the_end() -> None:
 def test_two_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="there are two exporters named 'memory'; give each a name of its own"):
         Service(Destination(), Destination())
+
+
+class Named(Destination):
+    """Wants to know whose numbers it gets."""
+
+    def identify(self, service: str, environment: str, version: str) -> None:
+        self.told = (service, environment, version)
+
+
+def test_a_destination_is_told_which_service_it_is_whenever_it_is_added_and_through_a_route() -> None:
+    registry = CollectorRegistry()
+    identity = {"service": "shop", "environment": "test", "version": "1.2"}
+    polling, lifecycle = Polling(registry=registry), Coordinator(registry=registry)
+    exporting = Exporting(polling, lifecycle, registry, identity)
+    first, second = Named("first"), Named("second")
+    exporting.add(first, Destination("who does not ask"))
+    exporting.add(Route(second, include=["shop_*"]))
+    assert first.told == second.told == ("shop", "test", "1.2")
 
 
 class Choosy(Destination):

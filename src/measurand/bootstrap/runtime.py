@@ -120,7 +120,8 @@ class Runtime:
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.health.stop(1.0), name="health checks")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.polling.stop(5.0), name="polling")
         self.lifecycle.add_waiter("requests", self.http.wait_until_idle)
-        self.exporters = Exporting(self.polling, self.lifecycle, registry)
+        identity = {"service": config.service, "environment": config.environment, "version": config.version}
+        self.exporters = Exporting(self.polling, self.lifecycle, registry, identity)
         self.exporters.add(*config.exporters, *exporters)
         renew_after_fork(self)
 

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Collection
 from typing import NamedTuple
 
-__all__ = ["CHOSEN", "Process", "chosen_directory", "family", "has_met", "has_newcomers", "is_first", "lives", "process"]
+__all__ = ["CHOSEN", "Process", "age", "chosen_directory", "family", "has_met", "has_newcomers", "is_first", "lives", "process"]
 
 PROC = "/proc"
 SHARED_MEMORY = "/dev/shm"
@@ -99,6 +99,15 @@ def lives(name: str, proc: str = PROC) -> bool:
     """Whether the process that a family is named after is still there; false where that cannot be told."""
     first = _first(name, proc)
     return first is not None and first.image is not None
+
+
+def age(name: str, proc: str = PROC) -> float:
+    """Seconds since the process was started that a family is named after; 0 where the system does not tell."""
+    try:
+        since_boot = float(_content(proc, "uptime").split()[0])
+        return max(since_boot - int(name.split("-")[2]) / os.sysconf("SC_CLK_TCK"), 0.0)
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def has_newcomers(name: str, known: Collection[int], proc: str = PROC) -> bool:

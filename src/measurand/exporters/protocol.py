@@ -67,9 +67,10 @@ class Exporter(Protocol):
     """A destination of metrics.
 
     It may have besides: ``temporality``, ``"delta"`` for a destination that adds up; ``registry``, delivered in place of the service's;
-    ``select(families)``, which returns those of a snapshot's families that it wants; ``check()``, called at the beginning, which raises if
-    the destination is not there; ``end(seconds)``, called after the last numbers of the service have arrived, in the one process that
-    delivered them; ``close()``, called when the process does not use it any more.
+    ``select(families)``, which returns those of a snapshot's families that it wants; ``identify(service, environment, version)``, called
+    when it is added to a service; ``check()``, called at the beginning, which raises if the destination is not there; ``end(seconds)``,
+    called after the last numbers of the service have arrived, in the one process that delivered them; ``close()``, called when the process
+    does not use it any more.
 
     Attributes:
         name: What it is called in logs and in the library's own metrics; one service cannot have two of one name.

@@ -76,11 +76,23 @@ class Route:
         """Deliver what :meth:`select` has chosen; see the destination."""
         self.exporter.export(snapshot)
 
+    def identify(self, service: str, environment: str, version: str) -> None:
+        """Tell the destination which service this is."""
+        identify = getattr(self.exporter, "identify", None)
+        if identify is not None:
+            identify(service, environment, version)
+
     def check(self) -> None:
         """Ask the destination whether it can deliver."""
         check = getattr(self.exporter, "check", None)
         if check is not None:
             check()
+
+    def end(self, seconds: float) -> None:
+        """Tell the destination that the last numbers of the service have arrived."""
+        end = getattr(self.exporter, "end", None)
+        if end is not None:
+            end(seconds)
 
     def close(self) -> None:
         """Tell the destination that it is not used any more."""
@@ -109,9 +121,13 @@ class Route:
             return family
         plain = new.removesuffix("_total") if family.type == "counter" else new
         if isinstance(family, CellFamily):
-            return replace(family, definition=self._definition(family.definition, plain, new))
+            return self._cells_renamed(family, plain, new)
         content = [sample._replace(name=plain + sample.name.removeprefix(family.name)) for sample in family.content]
-        return SampleFamily(plain, family.documentation, family.type, family.unit, content)
+        cells = None if family.cells is None else self._cells_renamed(family.cells, plain, new)
+        return SampleFamily(plain, family.documentation, family.type, family.unit, content, cells)
+
+    def _cells_renamed(self, family: CellFamily, name: str, exposed: str) -> CellFamily:
+        return replace(family, definition=self._definition(family.definition, name, exposed))
 
     def _definition(self, old: Definition, name: str, exposed: str) -> Definition:
         """The definition under its new name; the same one each time, as encoders keep things with it."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from math import inf
 from typing import Any
@@ -50,10 +50,18 @@ class Exporting:
         polling: Calls them in their intervals.
         coordinator: Calls them at the end.
         registry: What they deliver if they do not say otherwise, and where failures are counted.
+        identity: The service's ``service``, ``environment`` and ``version``, for destinations that want to know.
     """
 
-    def __init__(self, polling: Polling, coordinator: Coordinator, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self,
+        polling: Polling,
+        coordinator: Coordinator,
+        registry: CollectorRegistry = REGISTRY,
+        identity: Mapping[str, str] | None = None,
+    ) -> None:
         self._polling = polling
+        self._identity = identity
         self._coordinator = coordinator
         self._registry = registry
         self._metrics = ExportMetrics(registry)
@@ -85,6 +93,8 @@ class Exporting:
             if exporter.name in chosen:
                 raise ConfigurationError(_TWO.format(exporter.name))
             chosen[exporter.name] = exporter
+            if self._identity is not None and hasattr(exporter, "identify"):
+                exporter.identify(**self._identity)
         made = [_Destination(exporter, self._registry, self._metrics) for exporter in chosen.values()]
         with self._lock, ExitStack() as undo:
             for destination in made:

@@ -62,13 +62,7 @@ def count_start(directory: Path, service: str, environment: str, family: str | N
 def age_of_service(proc: str = ancestry.PROC) -> float:
     """Seconds since the first process of this service was started; 0 in that process itself, and where the system does not tell."""
     family = ancestry.family()
-    if ancestry.is_first(family):
-        return 0.0
-    try:
-        since_boot = float(Path(proc, "uptime").read_text().split()[0])
-        return max(since_boot - int(family.split("-")[2]) / os.sysconf("SC_CLK_TCK"), 0.0)
-    except (OSError, ValueError, IndexError):
-        return 0.0
+    return 0.0 if ancestry.is_first(family) else ancestry.age(family, proc)
 
 
 def _read(path: Path) -> dict[str, Any]:
