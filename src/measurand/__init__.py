@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from measurand.bootstrap.frameworks import litestar as litestar
     from measurand.bootstrap.frameworks import starlette as starlette
     from measurand.bootstrap.frameworks import wsgi as wsgi
+    from measurand.bootstrap.jobs import job as job
     from measurand.bootstrap.runtime import Runtime as Runtime
     from measurand.bootstrap.runtime import register_for_polling as register_for_polling
     from measurand.bootstrap.runtime import start as start
@@ -102,6 +103,7 @@ _MODULE_OF = {
     "flask": "bootstrap.frameworks",
     "generate_latest": "encoding.text",
     "instance_ip_grouping_key": "exporters.pushgateway",
+    "job": "bootstrap.jobs",
     "litestar": "bootstrap.frameworks",
     "make_asgi_app": "endpoints.asgi",
     "make_wsgi_app": "endpoints.wsgi",

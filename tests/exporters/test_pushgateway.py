@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,14 @@ from typing import Any
 import pytest
 
 from measurand import CollectorRegistry, Counter, delete_from_gateway, instance_ip_grouping_key, push_to_gateway, pushadd_to_gateway
+from measurand.errors import ConfigurationError, ExportFailed
+from measurand.exporters.addresses import from_address
 from measurand.exporters.pushgateway import Pushgateway as Exporter
 from measurand.exporters.pushgateway import basic_auth_handler, default_handler, passthrough_redirect_handler
 from measurand.metrics.collecting import gather
+from measurand.testing.exporters import ExporterConformance
 from tests.servers import Pushgateway
+from tests.support import SCALE
 
 HOSTILE = 'a/b c"\\\n\N{SNOWMAN}'
 
@@ -133,8 +138,99 @@ def test_an_exporter_pushes_time_and_again(pushgateway: Pushgateway, compression
     for count in (3, 4):
         exporter.export(gather(registry_with(rows_total=count)))
         assert pushgateway.metrics() == [f'rows_total{{instance="a",job="shop"}} {count}']
+    exporter.close()
 
 
-def test_an_exporter_with_an_unknown_compression_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="Unsupported compression type: br; use 'gzip' or None"):
-        Exporter("127.0.0.1:9091", "shop", compression="br")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"compression": "br"}, "Unsupported compression type: br; use 'gzip' or None"),
+        ({"method": "put"}, "the method of a Pushgateway must be 'push' or 'pushadd', not 'put'"),
+        ({"job": ""}, "a Pushgateway needs the name of a job: job='…'"),
+        ({"grouping_key": {"job": "b"}}, "the grouping key of a Pushgateway cannot have a label 'job'"),
+        ({"gateway": "http://ada:secret@"}, "is no address to send to"),
+    ],
+)
+def test_an_exporter_that_cannot_be_is_refused_at_once(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        Exporter(**{"gateway": "127.0.0.1:9091", "job": "shop", **settings})
+    assert "secret" not in str(caught.value)
+
+
+class TestExporter(ExporterConformance):
+    closings = int(5 * SCALE)
+
+    @pytest.fixture(autouse=True)
+    def _gateway(self, pushgateway: Pushgateway) -> None:
+        self.gateway = pushgateway
+        self.peer = pushgateway.address
+
+    def exporter(self, address: str | None, timeout: float) -> Exporter:
+        return Exporter(str(address), "shop", timeout=timeout, compression="gzip")
+
+    def shown(self, name: str, labels: dict[str, str]) -> float | None:
+        start = f'{name}{{instance="",job="shop",run="{labels["run"]}"}} '
+        return next((float(line.removeprefix(start)) for line in self.gateway.metrics() if line.startswith(start)), None)
+
+    def counted(self, name: str, labels: dict[str, str]) -> float | None:
+        return self.shown(f"{name}_total", labels)
+
+    def measured(self, name: str, labels: dict[str, str]) -> float | None:
+        return self.shown(name, labels)
+
+    def observed(self, name: str, labels: dict[str, str]) -> tuple[float | None, float | None]:
+        return self.shown(f"{name}_count", labels), self.shown(f"{name}_sum", labels)
+
+
+def test_what_is_added_leaves_other_metrics_of_the_group_and_the_end_deletes_it(pushgateway: Pushgateway) -> None:
+    kept = Exporter(pushgateway.address, "shop")
+    kept.export(gather(registry_with(rows_total=3)))
+    adding = Exporter(pushgateway.address, "shop", method="pushadd", delete_at_end=True)
+    adding.export(gather(registry_with(others_total=4)))
+    assert len(pushgateway.metrics()) == 2
+    adding.end(5.0)
+    assert pushgateway.metrics() == []
+    kept.export(gather(registry_with(rows_total=3)))
+    kept.end(5.0)
+    assert len(pushgateway.metrics()) == 1
+    adding.close()
+    kept.close()
+
+
+def test_what_a_gateway_refuses_is_in_the_error_and_credentials_are_not(pushgateway: Pushgateway) -> None:
+    exporter = Exporter(f"http://ada:secret@{pushgateway.address}/nowhere", "shop")
+    with pytest.raises(ExportFailed, match=f"^http://{pushgateway.address}/nowhere answers 404: ") as caught:
+        exporter.export(gather(registry_with(rows_total=3)))
+    assert "secret" not in str(caught.value) + repr(exporter)
+    exporter.close()
+
+
+def test_credentials_go_along_from_arguments_and_from_the_address() -> None:
+    for make in (
+        lambda address: Exporter(address, "shop", username="ada", password="pass:word"),
+        lambda address: Exporter(f"http://ada:pass%3Aword@{address}", "shop"),
+        lambda address: from_address(f"pushgateway+http://ada:pass%3Aword@{address}?job=shop&timeout=5"),
+    ):
+        with listening() as (address, received):
+            exporter = make(address)
+            exporter.export(gather(registry_with(rows_total=3)))
+            exporter.close()
+        assert received[0]["Authorization"] == "Basic YWRhOnBhc3M6d29yZA=="
+
+
+def test_an_address_says_all_of_it(pushgateway: Pushgateway) -> None:
+    exporter: Any = from_address(
+        f"pushgateway+http://{pushgateway.address}?job=shop&grouping.zone=eu&method=pushadd&compression=gzip&delete_at_end=yes&name=mine"
+    )
+    assert (exporter.name, repr(exporter)) == ("mine", f"Pushgateway('http://{pushgateway.address}')")
+    exporter.check()
+    exporter.export(gather(registry_with(rows_total=3)))
+    assert pushgateway.metrics() == ['rows_total{instance="",job="shop",zone="eu"} 3']
+    exporter.close()
+    with pytest.raises(ConfigurationError, match="a Pushgateway needs the name of a job"):
+        from_address("pushgateway://127.0.0.1:9091")
+
+
+def test_a_gateway_that_is_not_there_is_said() -> None:
+    with pytest.raises(ExportFailed, match=r"^http://127\.0\.0\.1:1 cannot be reached: "):
+        Exporter("127.0.0.1:1", "shop").check()

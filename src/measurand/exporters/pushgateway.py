@@ -12,12 +12,15 @@ import gzip
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.error import HTTPError
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import SplitResult, quote_plus, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from measurand.encoding.text import CONTENT_TYPE_PLAIN_0_0_4, encode, generate_latest
+from measurand.errors import ConfigurationError, ExportFailed
+from measurand.exporters.addresses import Options
+from measurand.exporters.http import HttpPeer, bounded
 from measurand.metrics.collecting import Gathering
 from measurand.metrics.domains import REGISTRY
 
@@ -41,20 +44,25 @@ TIMEOUT = 30.0
 
 
 class Pushgateway:
-    """Exports to a Pushgateway: each push replaces the one before.
+    """Exports to a Pushgateway: the group of this job holds the numbers of the last push.
 
     Args:
-        gateway: The gateway's address: ``host:port``, or a URL with an optional path.
+        gateway: The gateway's address: ``host:port``, or a URL with an optional path; a user and a password in it become basic
+            authentication.
         job: The value of the label ``job``.
         grouping_key: Further labels of the group; instances that run at the same time need different ones.
+        method: ``push`` replaces everything in the group; ``pushadd`` only the metrics of the same names.
+        delete_at_end: Whether the group is deleted when the service ends.
         interval: Seconds between two pushes.
-        timeout: Seconds for the connection and for each answer.
-        handler: Performs the request; see :func:`default_handler`.
+        timeout: Seconds for a push, all of it.
+        username: For basic authentication.
+        password: For basic authentication.
+        handler: Performs the request in place of all that; see :func:`default_handler`.
         compression: ``"gzip"`` or ``None``.
         name: What this exporter is called.
 
     Raises:
-        ValueError: The compression is not known.
+        ConfigurationError: One of these cannot be used.
     """
 
     def __init__(
@@ -63,26 +71,104 @@ class Pushgateway:
         job: str,
         *,
         grouping_key: Mapping[str, Any] | None = None,
+        method: Literal["push", "pushadd"] = "push",
+        delete_at_end: bool = False,
         interval: float = 15.0,
         timeout: float = 5.0,
+        username: str | None = None,
+        password: str | None = None,
         handler: Handler | None = None,
         compression: Compression = None,
         name: str = "pushgateway",
     ) -> None:
-        _check_compression(compression)
+        if compression not in {None, "gzip"}:
+            raise ConfigurationError(f"Unsupported compression type: {compression}; use 'gzip' or None")
+        if method not in {"push", "pushadd"}:
+            raise ConfigurationError(f"the method of a Pushgateway must be 'push' or 'pushadd', not {method!r}")
+        if not job:
+            raise ConfigurationError("a Pushgateway needs the name of a job: job='…'")
+        if "job" in (grouping_key or {}):
+            raise ConfigurationError("the grouping key of a Pushgateway cannot have a label 'job'; it is given as job='…'")
         self.name = name
         self.interval = interval
-        self._gateway = gateway
-        self._job = job
-        self._rest = (grouping_key, timeout, handler, compression)
+        self._peer = HttpPeer(_based(gateway), username=username, password=password)
+        self._root = urlsplit(_based(gateway)).path.rstrip("/")
+        self._path = _path(job, grouping_key)
+        self._method = "PUT" if method == "push" else "POST"
+        self._deletes = delete_at_end
+        self._timeout = timeout
+        self._handler, self._compression = handler, compression
+
+    def __repr__(self) -> str:
+        return f"Pushgateway({self._peer.shown!r})"
+
+    @classmethod
+    def from_url(cls, url: SplitResult, options: Options) -> Self:
+        """``pushgateway+http://gateway:9091?job=shop&grouping.instance=a``.
+
+        Options: ``job``, ``grouping.…``, ``method``, ``delete_at_end``, ``compression``, ``interval``, ``timeout``, ``name``.
+
+        Raises:
+            ConfigurationError: A part of it cannot be used.
+        """
+        scheme = url.scheme.partition("+")[2] or "http"
+        return cls(
+            f"{scheme}://{url.netloc}{url.path}",
+            options.text("job", ""),
+            grouping_key=options.rest("grouping."),
+            method=options.text("method", "push"),
+            delete_at_end=options.flag("delete_at_end", False),
+            compression=options.text("compression"),
+            **options.common(),
+        )
 
     def export(self, snapshot: Gathering) -> None:
         """Push the snapshot.
 
         Raises:
-            OSError: The gateway cannot be reached or refuses it; the message holds its answer.
+            ExportFailed: The gateway cannot be reached or refuses it; the message holds its answer.
+            OSError: A handler of one's own says so.
         """
-        _send("PUT", self._gateway, self._job, encode(snapshot), *self._rest)
+        self._send(self._method, encode(snapshot), bounded(self._timeout, snapshot.seconds))
+
+    def check(self) -> None:
+        """Say if no gateway is there.
+
+        Raises:
+            ExportFailed: There is none.
+        """
+        answer = self._peer.request(b"", timeout=self._timeout, method="GET", target=f"{self._root}/-/ready")
+        if answer.status not in {200, 404}:  # whatever stands before it may show nothing but the pushes
+            raise ExportFailed(f"{self._peer.shown} answers {answer.status}: {answer.text}")
+
+    def end(self, seconds: float) -> None:
+        """The last numbers have been pushed: delete the group, if that was asked for.
+
+        Args:
+            seconds: How long it may take.
+
+        Raises:
+            ExportFailed: The gateway cannot be reached or refuses it.
+        """
+        if self._deletes:
+            self._send("DELETE", b"", bounded(self._timeout, seconds))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._peer.close()
+
+    def _send(self, method: str, data: bytes, timeout: float) -> None:
+        headers = {"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        if self._compression == "gzip" and data:
+            data = gzip.compress(data, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        if self._handler is not None:
+            url = self._peer.shown.rstrip("/") + self._path
+            self._handler(url=url, method=method, timeout=timeout, headers=list(headers.items()), data=data)()
+            return
+        answer = self._peer.request(data, headers, timeout=timeout, method=method, target=self._root + self._path)
+        if not answer.is_success:
+            raise ExportFailed(f"{self._peer.shown} answers {answer.status}: {answer.text}", retry_after=answer.retry_after)
 
 
 def push_to_gateway(
@@ -219,14 +305,21 @@ def _send(
     handler: Handler | None,
     compression: Compression,
 ) -> None:
-    base = gateway if urlsplit(gateway).scheme in {"http", "https"} else f"http://{gateway}"
-    groups = [("job", job), *sorted((str(name), str(value)) for name, value in (grouping_key or {}).items())]
-    url = base.rstrip("/") + "/metrics" + "".join(_segment(name, value) for name, value in groups)
+    url = _based(gateway).rstrip("/") + _path(job, grouping_key)
     headers: Headers = [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)]
     if compression == "gzip":
         data = gzip.compress(data, mtime=0)
         headers.append(("Content-Encoding", "gzip"))
     (handler or default_handler)(url=url, method=method, timeout=timeout, headers=headers, data=data)()
+
+
+def _based(gateway: str) -> str:
+    return gateway if urlsplit(gateway).scheme in {"http", "https"} else f"http://{gateway}"
+
+
+def _path(job: str, grouping_key: Mapping[str, Any] | None) -> str:
+    groups = [("job", job), *sorted((str(name), str(value)) for name, value in (grouping_key or {}).items())]
+    return "/metrics" + "".join(_segment(name, value) for name, value in groups)
 
 
 def _check_compression(compression: Any) -> None:

@@ -1,0 +1,23 @@
+"""The metrics of batch jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from measurand import CollectorRegistry
+from measurand.catalog.jobs import JobMetrics, JobRun
+
+pytestmark = pytest.mark.once
+
+
+def test_a_run_is_counted_by_its_outcome_and_leaves_when_it_ended() -> None:
+    registry = CollectorRegistry()
+    metrics = JobMetrics(registry)
+    metrics.record(JobRun("import", "success", 2.5, 1000.0))
+    metrics.record(JobRun("import", "failed", 0.5, 2000.0))
+    job = {"job_name": "import"}
+    assert registry.get_sample_value("job_runs_total", {**job, "outcome": "success"}) == 1
+    assert registry.get_sample_value("job_runs_total", {**job, "outcome": "failed"}) == 1
+    assert registry.get_sample_value("job_last_duration_seconds", job) == 0.5
+    assert registry.get_sample_value("job_last_success_timestamp_seconds", job) == 1000
+    assert registry.get_sample_value("job_last_failure_timestamp_seconds", job) == 2000
