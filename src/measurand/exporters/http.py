@@ -8,16 +8,17 @@ Needs the standard library only.
 from __future__ import annotations
 
 import http.client
+import io
 import random
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from measurand import clock
@@ -136,8 +137,12 @@ class HttpPeer:
             self._headers["Authorization"] = "Basic " + b64encode(f"{username}:{password or ''}".encode()).decode()
         elif bearer_token is not None:
             self._headers["Authorization"] = f"Bearer {bearer_token}"
+        for name, value in self._headers.items():
+            if any(sign in f"{name}{value}" for sign in "\r\n\0"):
+                raise ConfigurationError(f"the header {name!r} for {self.shown} has a line break in it")
         self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
+        self._deadline = inf
 
     def request(
         self, body: bytes, headers: Mapping[str, str] | None = None, *, timeout: float, method: str = "POST", target: str | None = None
@@ -154,16 +159,16 @@ class HttpPeer:
         Raises:
             Unreachable: No answer came in time.
         """
-        deadline = clock.system_monotonic() + max(timeout, SHORTEST)
+        self._deadline = clock.system_monotonic() + max(timeout, SHORTEST)
         kept = self._connection is not None
         try:
-            return self._exchange(method, target or self._target, body, headers or {}, deadline)
+            return self._exchange(method, target or self._target, body, headers or {})
         except _Refused as reason:
             self.close()
             if not kept or not reason.is_stale:
                 raise Unreachable(f"{self.shown} cannot be reached: {reason}", is_sent=reason.is_sent) from None
         try:  # the peer had closed the connection that was kept, and has not seen the request
-            return self._exchange(method, target or self._target, body, headers or {}, deadline)
+            return self._exchange(method, target or self._target, body, headers or {})
         except _Refused as reason:
             self.close()
             raise Unreachable(f"{self.shown} cannot be reached: {reason}", is_sent=reason.is_sent) from None
@@ -174,46 +179,91 @@ class HttpPeer:
         if connection is not None:
             connection.close()
 
-    def _exchange(self, method: str, target: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
+    def _exchange(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         is_sent = False
         try:
-            connection = self._connection or self._connect(deadline)
-            _limit(connection, deadline)
+            connection = self._connection or self._connect()
+            connection.sock.settimeout(self._left())
             connection.request(method, target, body, {**self._headers, **headers})
             is_sent = True
-            _limit(connection, deadline)
             response = connection.getresponse()
-            content = self._read(connection, response, deadline)
+            content = self._read(response)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as reason:
             raise _Refused(_said(reason), is_sent=is_sent, is_stale=True) from reason
-        except (OSError, http.client.HTTPException, ValueError) as reason:
+        except ValueError as reason:  # what it says may have a part of the request in it, and so a secret
+            raise _Refused(type(reason).__name__, is_sent=is_sent, is_stale=False) from reason
+        except (OSError, http.client.HTTPException) as reason:
             raise _Refused(_said(reason), is_sent=is_sent, is_stale=False) from reason
         if response.will_close:
             self.close()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
 
-    def _connect(self, deadline: float) -> http.client.HTTPConnection:
-        left = max(deadline - clock.system_monotonic(), SHORTEST)
+    def _left(self) -> float:
+        """Seconds until the deadline.
+
+        Raises:
+            TimeoutError: There are none.
+        """
+        left = self._deadline - clock.system_monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _connect(self) -> http.client.HTTPConnection:
+        left = self._left()
         if self._is_tls:
             context = self._tls or ssl.create_default_context()
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(self._host, self._port, timeout=left, context=context)
         else:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=left)
+        connection.response_class = self._respond  # type: ignore[assignment]
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = connection
         return connection
 
-    def _read(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, deadline: float) -> bytes:
+    def _respond(self, sock: socket.socket, *arguments: Any, **settings: Any) -> http.client.HTTPResponse:
+        return http.client.HTTPResponse(_Source(sock, self._left), *arguments, **settings)  # type: ignore[arg-type]
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
         content = b""
         while len(content) < LONGEST_ANSWER:
-            _limit(connection, deadline)
             part = response.read1(LONGEST_ANSWER - len(content))
             if not part:
+                response.close()  # at the end of a body of a known length it is still open, and the connection could not be used again
                 return content
             content += part
         self.close()  # there may be more, which nobody wants
         return content
+
+
+class _Source:
+    """What an answer is read from: each read has what is left of the request's time, however little the peer sends at once."""
+
+    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
+        self._sock = sock
+        self._left = left
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Timed(self._sock, self._left))
+
+
+class _Timed(io.RawIOBase):
+    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
+        self._sock = sock
+        self._left = left
+        self._raw = sock.makefile("rb", buffering=0)  # the socket stays open for it when the connection is closed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Refused(Exception):
@@ -233,14 +283,6 @@ def backoff(failures: int, shortest: float, longest: float) -> float:
 def bounded(timeout: float, seconds: float) -> float:
     """A destination's own timeout, or what there is if that is less."""
     return max(min(timeout, seconds), SHORTEST)
-
-
-def _limit(connection: http.client.HTTPConnection, deadline: float) -> None:
-    left = deadline - clock.system_monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    if connection.sock is not None:  # it is gone when the answer ends the connection
-        connection.sock.settimeout(left)
 
 
 def _said(reason: BaseException) -> str:
