@@ -197,8 +197,10 @@ def test_where_nobody_listens_that_is_said() -> None:
 
 
 def test_a_silent_server_is_given_up_in_time_and_may_have_got_it() -> None:
-    with Server(lambda connection: server.over.wait(PATIENCE)) as server, timed(PATIENCE / 2), pytest.raises(Unreachable, match="timed out") as caught:
-        HttpPeer(server.url).request(b"x", timeout=0.2)
+    with Server(lambda connection: server.over.wait(PATIENCE)) as server:
+        peer = HttpPeer(server.url)
+        with timed(PATIENCE / 2), pytest.raises(Unreachable, match="timed out") as caught:
+            peer.request(b"x", timeout=0.2)
     assert caught.value.is_sent
 
 

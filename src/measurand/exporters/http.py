@@ -190,10 +190,10 @@ class HttpPeer:
             content = self._read(response)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as reason:
             raise _Refused(_said(reason), is_sent=is_sent, is_stale=True) from reason
-        except ValueError as reason:  # what it says may have a part of the request in it, and so a secret
-            raise _Refused(type(reason).__name__, is_sent=is_sent, is_stale=False) from reason
-        except (OSError, http.client.HTTPException) as reason:
-            raise _Refused(_said(reason), is_sent=is_sent, is_stale=False) from reason
+        except (OSError, http.client.HTTPException, ValueError) as reason:
+            is_ours = not isinstance(reason, OSError) and isinstance(reason, ValueError | http.client.InvalidURL)
+            said = type(reason).__name__ if is_ours else _said(reason)  # else there may be a part of the request in it, and so a secret
+            raise _Refused(said, is_sent=is_sent, is_stale=False) from reason
         if response.will_close:
             self.close()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
