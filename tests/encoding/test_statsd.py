@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from measurand.encoding.statsd import encode
+from measurand import CollectorRegistry, Histogram
+from measurand.encoding.statsd import encode, unwritable
+from measurand.metrics.collecting import gather
 from measurand.metrics.points import PointFamily, Series
 
 pytestmark = pytest.mark.once
@@ -50,7 +52,9 @@ def test_labels_become_parts_of_the_name_or_tags() -> None:
 
 @pytest.mark.parametrize("value", [inf, -inf, nan])
 def test_what_is_not_finite_is_left_out(value: float) -> None:
-    assert lines(family("gauge", value), family("counter", value), family("summary", 1.0, value)) == ["orders.count:1|c"]
+    odd = [family("gauge", value), family("counter", value), family("summary", 1.0, value)]
+    assert lines(*odd) == ["orders.count:1|c"]
+    assert unwritable([*odd, family("gauge", 1.0), family("summary", 1.0, 2.0)]) == (2 if isnan(value) else 3)
 
 
 def test_nothing_new_is_not_sent_but_a_gauge_of_zero_is() -> None:
@@ -64,7 +68,7 @@ def test_numbers_are_written_exactly() -> None:
     assert shown[:2] == ["1", "9007199254740991"]
 
 
-def test_payloads_keep_to_the_size_and_a_series_is_never_divided() -> None:
+def test_payloads_keep_to_the_size_and_series_that_fit_are_not_divided() -> None:
     many = PointFamily("orders", "summary", "d", "", [Series((("n", str(number)),), (1.0, 2.0)) for number in range(100)])
     payloads = encode([many], size=120)
     assert len(payloads) > 20
@@ -72,8 +76,35 @@ def test_payloads_keep_to_the_size_and_a_series_is_never_divided() -> None:
     for payload in payloads:
         assert len(payload.data.split(b"\n")) == 2 * len(payload.content)
     assert [series for payload in payloads for _, series in payload.content] == many.series
-    (large,) = encode([family("summary", 1.0, 2.0, labels=(("a", "x" * 150),))], size=100)
-    assert len(large.data) > 100
+
+
+def test_a_series_that_no_payload_can_hold_is_delivered_with_its_last_line() -> None:
+    small, large = family("counter", 1.0), family("histogram", *[1.0] * 200, 9.0, bounds=[float(bound) for bound in range(199)])
+    payloads = encode([small, large, small], size=100)
+    assert all(len(payload.data) <= 100 for payload in payloads)
+    assert b"\n".join(payload.data for payload in payloads).decode().split("\n") == [*lines(small), *lines(large), *lines(small)]
+    (last,) = [payload for payload in payloads if any(one is large for one, _ in payload.content)]
+    assert b"orders.sum:9|c" in last.data
+    (alone,) = encode([family("gauge", 1.0, labels=(("a", "x" * 150),))], size=100)
+    assert len(alone.data) > 100
+
+
+def test_a_native_histogram_has_its_classic_buckets() -> None:
+    registry = CollectorRegistry()
+    seconds = Histogram("seconds", "d", buckets=(0.25, 1), native=True, registry=registry)
+    for amount in (0.125, 0.5, 0.75, 8):
+        seconds.observe(amount)
+    assert lines(*gather(registry).points()) == [
+        "seconds.bucket.0_25:1|c",
+        "seconds.bucket.1_0:2|c",
+        "seconds.bucket._Inf:1|c",
+        "seconds.count:4|c",
+        "seconds.sum:9.375|c",
+    ]
+
+
+def test_half_a_character_harms_nobody() -> None:
+    assert lines(family("counter", 1.0, labels=(("a", "x\ud800"),)), tags="graphite") == ["orders_total;a=x?:1|c"]
 
 
 LINE = re.compile(r"[a-zA-Z0-9_.-]+(?:[;,][^=\s]+=[^\s;,:|]+)*:-?[0-9.e+-]+\|[cg](\|#[^\s|]+)?")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from math import inf, isfinite
+from math import inf, isfinite, nextafter
 
 from measurand.core import format_number
 from measurand.encoding.statsd import LONGEST, Payload, number, packed
@@ -46,7 +46,7 @@ def encode(
         container: The container's id.
         time: Written with counters and gauges, in seconds since the Unix epoch; ``None`` for the moment of arrival. The agent does not
             add up lines with a time.
-        size: Bytes of a payload; a series that needs more has a payload of its own.
+        size: Bytes of a payload; only a line that needs more makes a larger one.
     """
     front = f"{_NOT_IN_NAMES.sub('_', prefix.rstrip('.'))}." if prefix else ""
     constant = [f"{_key(name)}:{_value(value)}" for name, value in (tags or {}).items()]
@@ -69,7 +69,7 @@ def encode(
 
 
 def _lines(family: PointFamily, name: str, series: Series, tags: str) -> Iterator[str]:
-    numbers = series.numbers
+    numbers = family.classic(series)
     after = f"|#{tags}" if tags else ""
     if family.type == "counter":
         if isfinite(numbers[0]) and numbers[0]:
@@ -79,7 +79,7 @@ def _lines(family: PointFamily, name: str, series: Series, tags: str) -> Iterato
             yield f"{name}:{number(numbers[0])}|g{after}"
     else:
         if family.type == "histogram":
-            for bound, count in zip((*family.bounds, inf), numbers[:-1], strict=True):
+            for bound, count in zip((*family.bounds, inf), family.classic(series)[:-1], strict=True):
                 if count:
                     yield f"{name}.bucket:{number(count)}|c|#{tags}{',' if tags else ''}le:{format_number(bound)}"
         count = sum(numbers[:-1])
@@ -93,18 +93,26 @@ def _distribution(family: PointFamily, name: str, series: Series, tags: str, end
     after = f"|#{tags}{end}" if tags else end
     values: list[str] = []
     lines = []
-    for middle, observed in zip(_middles(family.bounds), series.numbers[:-1], strict=True):
+    for middle, observed in zip(_middles(family.cells), series.numbers[:-1], strict=True):
         count = int(observed)
         if count > MOST_VALUES:
-            lines.append(f"{name}:{number(middle)}|d|@{1 / count!r}{after}")
+            lines.append(f"{name}:{number(middle)}|d|@{_rate(count)!r}{after}")
         else:
             values += [number(middle)] * count
     lines += [f"{name}:{':'.join(values[at : at + MOST_VALUES])}|d{after}" for at in range(0, len(values), MOST_VALUES)]
     return lines
 
 
+def _rate(count: int) -> float:
+    """The rate of which the reciprocal, cut down to an integer as the agent does, is the count."""
+    rate = 1 / count
+    return rate if 1 / rate >= count else nextafter(rate, 0.0)
+
+
 def _middles(bounds: tuple[float, ...]) -> list[float]:
-    """A value for each bucket: its middle, or its bound where it has only one."""
+    """A value for each bucket: its middle, or its bound where it has only one; zero where it has none."""
+    if not bounds:
+        return [0.0]
     first = bounds[0] / 2 if bounds[0] > 0 else bounds[0]
     return [first, *[(low + high) / 2 for low, high in pairwise(bounds)], bounds[-1]]
 

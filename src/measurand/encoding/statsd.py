@@ -3,23 +3,24 @@
 Source: github.com/statsd/statsd, "StatsD Metric Types" and "Multi-Metric Packets". A line is ``name:value|type``; lines are joined by line
 breaks into payloads that fit a datagram.
 
-Counters are sent as differences and gauges as values; nothing is sampled. The lines of one series are never spread over two payloads, so
-that a payload that has been sent has delivered its series. A negative gauge is set to zero first, as a sign makes a difference of it. Of a
-histogram the number of new observations is sent for each bucket that has any (``name.bucket.0_25``, by its upper bound), and their count
-and sum; timers would have to be made up. What is not finite cannot be written and is left out.
+Counters are sent as differences and gauges as values; nothing is sampled. The lines of one series are spread over several payloads only
+if one cannot hold them, and the last of these has delivered the series. A negative gauge is set to zero first, as a sign makes a difference
+of it. Of a histogram the number of new observations is sent for each bucket that has any (``name.bucket.0_25``, by its upper bound; a
+native one has its classic buckets here), and their count and sum; timers would have to be made up. What is not finite cannot be written and
+is left out.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from math import inf, isfinite
+from math import inf, isfinite, isinf, isnan
 from typing import Literal, NamedTuple
 
 from measurand.core import format_number
 from measurand.metrics.points import Labels, PointFamily, Series
 
-__all__ = ["Payload", "TagStyle", "encode", "number", "packed"]
+__all__ = ["Payload", "TagStyle", "encode", "number", "packed", "unwritable"]
 
 TagStyle = Literal["names", "dogstatsd", "graphite", "influx"]
 
@@ -39,7 +40,7 @@ class Payload(NamedTuple):
 
     Attributes:
         data: The lines.
-        content: Whose numbers they are.
+        content: The series that are delivered with it.
     """
 
     data: bytes
@@ -54,7 +55,7 @@ def encode(families: Iterable[PointFamily], *, prefix: str = "", tags: TagStyle 
         prefix: Put before each name, with a dot between them.
         tags: What becomes of labels. ``names``: their values are appended to the name, in the order of the labels' names, as a server
             without tags needs it; otherwise how the server writes tags.
-        size: Bytes of a payload; a series that needs more has a payload of its own.
+        size: Bytes of a payload; only a line that needs more makes a larger one.
     """
     front = f"{_NOT_IN_NAMES.sub('_', prefix.rstrip('.'))}." if prefix else ""
     write = _WRITERS[tags]
@@ -62,18 +63,19 @@ def encode(families: Iterable[PointFamily], *, prefix: str = "", tags: TagStyle 
 
 
 def packed(entries: Iterable[tuple[PointFamily, Series, list[str]]], size: int) -> list[Payload]:
-    """The lines of each series, in payloads of at most ``size`` bytes where that is possible."""
+    """The lines of each series, in payloads of at most ``size`` bytes unless one line is longer."""
     payloads: list[Payload] = []
     parts: list[bytes] = []
     content: list[tuple[PointFamily, Series]] = []
     filled = 0
     for family, series, lines in entries:
-        data = "\n".join(lines).encode()
-        if parts and filled + 1 + len(data) > size:
-            payloads.append(Payload(b"\n".join(parts), content))
-            parts, content, filled = [], [], 0
-        filled += len(data) + (1 if parts else 0)
-        parts.append(data)
+        data = "\n".join(lines).encode(errors="replace")
+        for piece in [data] if len(data) <= size else data.split(b"\n"):
+            if parts and filled + 1 + len(piece) > size:
+                payloads.append(Payload(b"\n".join(parts), content))
+                parts, content, filled = [], [], 0
+            filled += len(piece) + (1 if parts else 0)
+            parts.append(piece)
         content.append((family, series))
     if parts:
         payloads.append(Payload(b"\n".join(parts), content))
@@ -83,6 +85,15 @@ def packed(entries: Iterable[tuple[PointFamily, Series, list[str]]], size: int) 
 def number(value: float) -> str:
     """A finite number, integers without a point."""
     return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)
+
+
+def unwritable(families: Iterable[PointFamily]) -> int:
+    """How many series have a number that no line can hold; a sum that is not known is none."""
+    return sum([_is_unwritable(family, series) for family in families for series in family.series])
+
+
+def _is_unwritable(family: PointFamily, series: Series) -> bool:
+    return isinf(series.numbers[-1]) or (family.type in {"counter", "gauge"} and isnan(series.numbers[0]))
 
 
 def _entries(families: Iterable[PointFamily], write: Write) -> Iterator[tuple[PointFamily, Series, list[str]]]:
@@ -95,7 +106,7 @@ def _entries(families: Iterable[PointFamily], write: Write) -> Iterator[tuple[Po
 
 
 def _lines(family: PointFamily, name: str, series: Series, write: Write) -> Iterator[str]:
-    labels, numbers = series.labels, series.numbers
+    labels, numbers = series.labels, family.classic(series)
     if family.type == "counter":
         if isfinite(numbers[0]) and numbers[0]:
             yield write(name, labels, numbers[0], "c")
@@ -106,8 +117,7 @@ def _lines(family: PointFamily, name: str, series: Series, write: Write) -> Iter
             yield write(name, labels, numbers[0], "g")
     else:
         if family.type == "histogram":
-            bounds = (*family.bounds, inf)
-            for bound, count in zip(bounds, numbers[:-1], strict=True):
+            for bound, count in zip((*family.bounds, inf), family.classic(series)[:-1], strict=True):
                 if count:
                     yield write(f"{name}.bucket", (*labels, ("le", format_number(bound))), count, "c")
         count = sum(numbers[:-1])

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from urllib.parse import SplitResult
 
 from measurand.encoding.dogstatsd import encode
+from measurand.encoding.statsd import unwritable
 from measurand.exporters.addresses import Options
 from measurand.exporters.protocol import Snapshot
 from measurand.exporters.statsd import Line, Transport, line_of
@@ -91,8 +92,9 @@ class DogStatsD:
         Raises:
             ExportFailed: Something could not be sent; what has been is acknowledged.
         """
+        families = snapshot.points()
         payloads = encode(
-            snapshot.points(),
+            families,
             prefix=self._prefix,
             tags=self._tags,
             distributions=self._distributions,
@@ -100,6 +102,7 @@ class DogStatsD:
             time=snapshot.time if self._with_time else None,
             size=self._line.size,
         )
+        snapshot.dropped += unwritable(families)
         self._line.deliver(payloads, snapshot)
 
     def check(self) -> None:

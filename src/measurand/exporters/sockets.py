@@ -6,9 +6,10 @@ call ends in a bounded time. From one thread at a time.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ AT_ONCE = 8
 
 PAUSE = 0.001
 """Seconds between them and the next: a receiver that cannot keep up loses what does not fit its buffer."""
+
+MOST_ADDRESSES = 8
+"""How many of a server's addresses are tried for one datagram."""
 
 SHORTEST = 0.05
 """Seconds that a call always has."""
@@ -69,29 +73,23 @@ class DatagramPeer:
         self._in_a_row = 0
 
     def send(self, data: bytes, timeout: float) -> None:
-        """Send a datagram.
+        """Send a datagram, to another of the server's addresses if one refuses it.
+
+        On this machine a refusal shows at once. From another it comes later and fails the datagram after the one that was refused.
 
         Args:
             data: What it holds.
             timeout: Seconds to wait for room.
 
         Raises:
-            ExportFailed: It has not been sent.
+            ExportFailed: It has not been sent, or nobody has taken it.
         """
         if self._resolver is not None and not self._resolver.is_fresh:
             self.close()
-        was_open = self._socket is not None
         try:
             self._send(data, timeout)
         except OSError as reason:
-            self.close()
-            if not was_open or isinstance(reason, TimeoutError):
-                raise ExportFailed(f"{self.shown} takes no datagrams: {_said(reason)}") from None
-            try:  # the server may have been moved, or its socket made anew; what was refused has not been sent
-                self._send(data, timeout)
-            except OSError as again:
-                self.close()
-                raise ExportFailed(f"{self.shown} takes no datagrams: {_said(again)}") from None
+            self._send_elsewhere(data, timeout, reason)
         self._in_a_row += 1
         if self._in_a_row >= AT_ONCE:
             self._in_a_row = 0
@@ -121,11 +119,33 @@ class DatagramPeer:
             self._socket = self._open()
         self._socket.settimeout(max(timeout, SHORTEST))
         self._socket.send(data)
+        refused = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if refused:
+            raise OSError(refused, os.strerror(refused))
 
-    def _open(self) -> socket.socket:
+    def _send_elsewhere(self, data: bytes, timeout: float, reason: OSError) -> None:
+        """What was refused has not arrived: try the addresses that have not refused it, or a unix socket that may have been made anew."""
+        deadline = clock.system_monotonic() + timeout
+        refused: list[Any] = []
+        while self._socket is not None and not isinstance(reason, TimeoutError) and len(refused) < MOST_ADDRESSES:
+            refused.append(self._socket.getpeername() if self._resolver is not None else None)
+            self.close()
+            try:
+                self._socket = self._open(refused)
+                self._send(data, deadline - clock.system_monotonic())
+            except OSError as again:
+                reason = again if self._socket is not None or self._resolver is None else reason
+            else:
+                return
+            if self._resolver is None:
+                break
+        self.close()
+        raise ExportFailed(f"{self.shown} takes no datagrams: {_said(reason)}") from None
+
+    def _open(self, refused: Sequence[Any] = ()) -> socket.socket:
         if self._resolver is None:
             return _connected((socket.AF_UNIX, self._path), socket.SOCK_DGRAM, SHORTEST)
-        return self._resolver.first(lambda where: _connected(where, socket.SOCK_DGRAM, SHORTEST))
+        return self._resolver.first(lambda where: _connected(where, socket.SOCK_DGRAM, SHORTEST), refused)
 
 
 class StreamPeer:
@@ -192,14 +212,16 @@ class _Resolver:
     def forget(self) -> None:
         self._known = []
 
-    def first(self, open_: Callable[[Where], socket.socket]) -> socket.socket:
-        """The socket of the first address that can be opened; ``OSError`` if none can."""
+    def first(self, open_: Callable[[Where], socket.socket], refused: Sequence[Any] = ()) -> socket.socket:
+        """The socket of the first address that can be opened and has not refused; ``OSError`` if there is none."""
         if not self.is_fresh:
             found = socket.getaddrinfo(*self._address, type=self._kind)
             self._known = [(family, where) for family, _, _, _, where in found]
             self._until = clock.system_monotonic() + RESOLVE_AGAIN
         problem: OSError = OSError("it has no address")
         for where in self._known:
+            if where[1] in refused:
+                continue
             try:
                 return open_(where)
             except OSError as reason:

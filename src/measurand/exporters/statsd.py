@@ -10,7 +10,7 @@ from typing import Literal, Self, get_args
 from urllib.parse import SplitResult, unquote
 
 from measurand import clock
-from measurand.encoding.statsd import Payload, TagStyle, encode
+from measurand.encoding.statsd import Payload, TagStyle, encode, unwritable
 from measurand.errors import ConfigurationError, ExportFailed
 from measurand.exporters.addresses import Options
 from measurand.exporters.http import bounded
@@ -162,7 +162,9 @@ class StatsD:
         Raises:
             ExportFailed: Something could not be sent; what has been is acknowledged.
         """
-        payloads = encode(snapshot.points(), prefix=self._prefix, tags=self._tags, size=self._line.size)
+        families = snapshot.points()
+        payloads = encode(families, prefix=self._prefix, tags=self._tags, size=self._line.size)
+        snapshot.dropped += unwritable(families)
         self._line.deliver(payloads, snapshot)
 
     def check(self) -> None:
