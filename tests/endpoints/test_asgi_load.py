@@ -3,60 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import threading
+import time
 from typing import Any
 
 import pytest
 
-from measurand import CollectorRegistry, Counter, Histogram, clock, core, make_asgi_app
+from measurand import CollectorRegistry, Counter, Histogram, core, make_asgi_app
 from measurand.metrics.collecting import is_quick
 from tests.endpoints.test_asgi import scrape
 from tests.support import SCALE, in_background
 
-NATIVE = core.implementation != "python"
-SERIES = min(int(20_000 * SCALE), 100_000)
-SCRAPES = int(10 * min(SCALE, 10))
+SERIES = 20_000 if core.implementation == "python" else 100_000
+SCRAPES = 10
 TICK = 0.001
-BOUND = 0.05 if NATIVE else 0.5
-"""Seconds; several times what a quiet machine shows, whose figures the benchmarks give."""
-
-TRIES = 4
-"""What else the machine does makes the loop late, too, and never makes it early: the best of a few tries counts."""
+MOST = 0.8
+"""The part of a page's making for which the loop may be held up at once. A quarter to a half is usual, and all of it where the page is made
+in the loop, or by code that keeps the interpreter to itself."""
 
 
-async def lag_of_the_loop(until: asyncio.Future[Any]) -> list[float]:
-    """How much later than asked the loop woke this task, each time, in seconds."""
-    lags = []
-    while not until.done():
-        asked = clock.system_monotonic()
-        await asyncio.wait([until], timeout=TICK)
-        lags.append(clock.system_monotonic() - asked - TICK)
-    return lags
+async def held_up(app: Any) -> tuple[list[bytes], float]:
+    """Some scrapes' bodies, and the longest time between two wakings of the loop as a part of the whole scrape, the median of all scrapes.
+
+    Counted is the time that this process was given: what else a busy machine does makes neither of them longer.
+    """
+    bodies, parts = [], []
+    for _ in range(SCRAPES):
+        begun = woken = time.process_time()
+        longest = 0.0
+        scraping = asyncio.ensure_future(scrape(app, "GET", "/metrics", b"", (b"accept-encoding", b"identity")))
+        while not scraping.done():
+            await asyncio.wait([scraping], timeout=TICK)
+            now = time.process_time()
+            longest, woken = max(longest, now - woken), now
+        bodies.append((await scraping).body)
+        parts.append(longest / (woken - begun))
+    return bodies, statistics.median(parts)
 
 
-def test_the_loop_is_on_time_while_a_large_registry_is_scraped() -> None:
+def test_the_loop_goes_on_while_the_page_of_a_large_registry_is_made() -> None:
+    """How many milliseconds that are is shown by the benchmarks."""
     registry = CollectorRegistry()
     requests = Counter("requests", "Requests", ["method", "route", "user"], registry=registry, max_series=SERIES)
     for number in range(SERIES):
         requests.labels("GET", "/parts", str(number)).inc(number)
     assert not is_quick(registry)
-    app = make_asgi_app(registry)
+    bodies, part = asyncio.run(held_up(make_asgi_app(registry)))
+    assert {body.count(b"\nrequests_total{") for body in bodies} == {SERIES}
+    assert part < MOST
 
-    async def scrapes() -> list[bytes]:
-        return [(await scrape(app, "GET", "/metrics", b"", (b"accept-encoding", b"identity"))).body for _ in range(SCRAPES)]
 
-    async def main() -> tuple[list[bytes], list[float]]:
-        scraping = asyncio.create_task(scrapes())
-        lags = await lag_of_the_loop(scraping)
-        return await scraping, sorted(lags)
+class Selfish:
+    """A collector that keeps the interpreter to itself: one call of a function that is not Python's code."""
 
-    for _ in range(TRIES):
-        bodies, lags = asyncio.run(main())
-        assert {body.count(b"\nrequests_total{") for body in bodies} == {SERIES}
-        p99 = lags[int(len(lags) * 0.99)]
-        if p99 < BOUND:
-            break
-    assert p99 < BOUND, f"p99 {p99 * 1000:.1f} ms, at most {lags[-1] * 1000:.1f} ms, of {len(lags)} ticks"
+    def collect(self) -> list[Any]:
+        sum(range(2_000_000))
+        return []
+
+
+def test_a_page_that_kept_the_interpreter_to_itself_would_be_seen() -> None:
+    registry = CollectorRegistry()
+    registry.register(Selfish())
+    _, part = asyncio.run(held_up(make_asgi_app(registry)))
+    assert part > MOST
 
 
 @pytest.mark.parametrize("accept", [b"text/plain", b"application/openmetrics-text"])
