@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from math import isfinite, nan
 from typing import Any, TypedDict, cast
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -68,9 +69,12 @@ class Options:
         if said is None:
             return default
         try:
-            return float(said)
+            number = float(said)
         except ValueError:
-            raise ConfigurationError(f"{name} of {self._address} must be a number, not {said!r}") from None
+            number = nan
+        if not isfinite(number):
+            raise ConfigurationError(f"{name} of {self._address} must be a number, not {said!r}")
+        return number
 
     def flag(self, name: str, default: Any = None) -> Any:
         """An option that is on or off.
@@ -134,8 +138,9 @@ def from_address(address: str) -> Exporter:
     """
     try:
         url = urlsplit(address)
-    except ValueError as reason:
-        raise ConfigurationError(f"an exporter's address cannot be read: {reason}") from None
+        port = url.port
+    except ValueError:  # its text may have a password in it
+        raise ConfigurationError("an exporter's address cannot be read; it has to look like statsd://127.0.0.1:8125") from None
     scheme = url.scheme.partition("+")[0]
     shown = _shown(url)
     points = {point.name: point for point in entry_points(group=GROUP)}
@@ -143,7 +148,12 @@ def from_address(address: str) -> Exporter:
         close = difflib.get_close_matches(scheme, points, 1)
         hint = f"is {close[0]}: meant?" if close else f"the schemes are {', '.join(sorted(points))}"
         raise ConfigurationError(f"no exporter has the scheme {scheme!r} of {shown!r}; {hint}")
-    options = Options(dict(parse_qsl(url.query, keep_blank_values=True)), shown)
+    if port == 0:
+        raise ConfigurationError(f"the port of {shown} cannot be 0")
+    given = parse_qsl(url.query, keep_blank_values=True)
+    options = Options(dict(given), shown)
+    if len(given) > len(dict(given)):
+        raise ConfigurationError(f"{shown} has an option twice")
     exporter: Exporter = points[scheme].load().from_url(url, options)
     options.check()
     return exporter

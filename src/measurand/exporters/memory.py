@@ -67,7 +67,7 @@ class Memory:
             **labels: All labels of the series.
         """
         wanted = tuple(sorted(labels.items()))
-        return next((held[wanted] for (known, _), held in self._held.items() if known == name and wanted in held), None)
+        return next((held[wanted] for (known, _), held in list(self._held.items()) if known == name and wanted in held), None)
 
     def value(self, name: str, /, **labels: str) -> float | None:
         """The first number of :meth:`numbers`: what a counter or gauge has come to."""

@@ -112,6 +112,8 @@ class Pushgateway:
             ConfigurationError: A part of it cannot be used.
         """
         scheme = url.scheme.partition("+")[2] or "http"
+        if scheme not in {"http", "https"}:
+            raise ConfigurationError(f"a Pushgateway is spoken to by http or https, not {scheme!r}: pushgateway+http://…")
         return cls(
             f"{scheme}://{url.netloc}{url.path}",
             options.text("job", ""),

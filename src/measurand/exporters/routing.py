@@ -123,6 +123,11 @@ class Route:
         if isinstance(family, CellFamily):
             return self._cells_renamed(family, plain, new)
         content = [sample._replace(name=plain + sample.name.removeprefix(family.name)) for sample in family.content]
+        if family.type == "stateset":  # the label of its states is called as it is itself
+            content = [
+                sample._replace(labels={plain if name == family.name else name: value for name, value in sample.labels.items()})
+                for sample in content
+            ]
         cells = None if family.cells is None else self._cells_renamed(family.cells, plain, new)
         return SampleFamily(plain, family.documentation, family.type, family.unit, content, cells)
 
