@@ -6,9 +6,11 @@ call ends in a bounded time. From one thread at a time.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
@@ -183,6 +185,8 @@ class StreamPeer:
                     connection.settimeout(min(_left(deadline), 1.0))
                     while connection.recv(4096):
                         pass
+                    if _is_unread(connection):
+                        raise ConnectionResetError(errno.ECONNRESET, "it has closed the connection before it had read everything")
         except OSError as reason:
             self._resolver.forget()
             raise ExportFailed(f"{self.shown} cannot be reached: {_said(reason)}") from None
@@ -238,6 +242,18 @@ def _connected(where: Where, kind: socket.SocketKind, timeout: float) -> socket.
         made.close()
         raise
     return made
+
+
+def _is_unread(connection: socket.socket) -> bool:
+    """Whether the system still holds something that the other end has not taken; false where this is not to be known."""
+    try:
+        import fcntl  # noqa: PLC0415 - neither is everywhere
+        import termios  # noqa: PLC0415
+    except ImportError:
+        return False
+    held = array("i", [0])
+    fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, held)
+    return held[0] > 0
 
 
 def _left(deadline: float) -> float:
