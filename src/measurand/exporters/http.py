@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import os
 import random
 import socket
 import ssl
@@ -143,6 +144,7 @@ class HttpPeer:
         self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
         self._deadline = inf
+        self._pid = os.getpid()
 
     def request(
         self, body: bytes, headers: Mapping[str, str] | None = None, *, timeout: float, method: str = "POST", target: str | None = None
@@ -160,6 +162,9 @@ class HttpPeer:
             Unreachable: No answer came in time.
         """
         self._deadline = clock.system_monotonic() + max(timeout, SHORTEST)
+        if self._pid != os.getpid():
+            self.close()  # it is the parent's, and what one of the two sent would be in the midst of what the other sends
+            self._pid = os.getpid()
         kept = self._connection is not None
         try:
             return self._exchange(method, target or self._target, body, headers or {})
