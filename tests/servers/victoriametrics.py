@@ -14,6 +14,9 @@ from tests.servers.process import CACHE, Missing, Process, require
 
 __all__ = ["Stored", "VictoriaMetrics", "binary"]
 
+FOREVER = "4000000000"
+"""A second that is not over; without one, nothing is shown of the second that has just begun."""
+
 _direct = build_opener(ProxyHandler({}))  # loopback is never reached through a proxy
 
 
@@ -67,7 +70,7 @@ class VictoriaMetrics:
     def export(self, match: str) -> list[Stored]:
         """Every sample of the series that a selector matches, such as ``{__name__=~"shop_.*"}``."""
         self._get("/internal/force_flush")
-        rows = [json.loads(line) for line in self._get("/api/v1/export", **{"match[]": match}).splitlines()]
+        rows = [json.loads(line) for line in self._get("/api/v1/export", **{"match[]": match, "end": FOREVER}).splitlines()]
         return [Stored(row["metric"], [_number(value) for value in row["values"]], row["timestamps"]) for row in rows]
 
     def last(self, name: str, **labels: str) -> float | None:
