@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from math import inf, isclose, isnan, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from measurand.metrics.registry import CollectorRegistry
 from measurand.testing.exporters import HOSTILE, ExporterConformance
 from tests.exporters.otlp_peers import printed
 from tests.servers import Rotel, VictoriaMetrics
-from tests.support import SCALE, wait_until
+from tests.support import SCALE, run_python, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -179,6 +180,31 @@ def test_a_number_of_any_kind_arrives(rotel: Rotel, value: float) -> None:
     exporter.close()
     (point,) = printed_points(rotel, 1)
     assert isnan(point["value"]) if isnan(value) else repr(point["value"]) == repr(value)
+
+
+SERVICE = """
+import measurand
+from measurand import Counter
+orders = Counter("orders_total", "Orders", ["channel"])
+address = "otlp+{url}?interval=3600&resource.service.instance.id=a"
+with measurand.start("shop", "production", "1.2", exporters=[address], state_directory={state!r}, runtime_metrics=False):
+    orders.labels("web").inc(3)
+"""
+
+
+def test_a_service_delivers_its_last_numbers_and_says_whose_they_are(rotel: Rotel, tmp_path: Path) -> None:
+    done = run_python(SERVICE.format(url=rotel.url, state=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: any(point["name"] == "orders_total" for point in printed(rotel.log)), what=lambda: rotel.log[-3000:])
+    (point,) = [point for point in printed(rotel.log) if point["name"] == "orders_total"]
+    assert (point["value"], point["attributes"]) == (3, {"channel": "web", "environment": "production", "service": "shop"})
+    expected = {
+        "service.name": "shop",
+        "service.version": "1.2",
+        "deployment.environment.name": "production",
+        "service.instance.id": "a",
+    }
+    assert {name: value for name, value in point["resource"].items() if name != "scope"} == expected
 
 
 # -- VictoriaMetrics ---------------------------------------------------------------------------------------------------------
