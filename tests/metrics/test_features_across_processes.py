@@ -313,6 +313,17 @@ def test_creation_times_are_those_of_the_first(tmp_path: Path) -> None:
             service.close()
 
 
+def test_a_gauge_keeps_its_value_where_creation_times_are_shown(tmp_path: Path) -> None:
+    service = Service(4, False, tmp_path / "family", created=True)
+    try:
+        service.everywhere("G = Gauge('kept', 'd', multiprocess_mode='max')")
+        for place in range(4):
+            service.at(place, f"G.set({place})")
+        assert service.lines("kept") == ["kept 3.0"]
+    finally:
+        service.close()
+
+
 def test_a_series_that_a_process_takes_over_while_it_is_scraped_does_not_fall(service: Service) -> None:
     service.everywhere('HEIRLOOM = Counter("heirlooms", "Heirlooms", ["k"])')
     code = """

@@ -90,7 +90,8 @@ class Combination:
         frozen = own.frozen if isinstance(own, CellFamily) else None
         entries = _own_entries(self._sharing, definition, frozen, shown, notes) if definition.type == "gauge" and shown is not None else {}
         definition, rows = combined(definition, content, frozen, entries, same, self._mirrors, notes)
-        family = CellFamily(definition, rows, common, isinstance(own, CellFamily) and own.with_created, is_combined=True)
+        with_created = isinstance(own, CellFamily) and own.with_created and definition.type in {"counter", "summary", "histogram"}
+        family = CellFamily(definition, rows, common, with_created, is_combined=True)
         return [with_creation(family, frozen, same, notes) if family.with_created else family]
 
 
