@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from measurand.encoding import openmetrics, text
+from measurand.encoding import openmetrics, protobuf, text
 from measurand.encoding.escaping import SCHEMES, UNDERSCORES
 from measurand.encoding.text import CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_PLAIN_1_0_0
 from measurand.metrics.collecting import Gathering
@@ -75,6 +75,12 @@ def choose(accept: str | None) -> Format:
         escaping = offer.parameters.get("escaping", UNDERSCORES)
         if escaping not in SCHEMES:
             escaping = UNDERSCORES
+        if offer.media == "application/vnd.google.protobuf" and _is_of_families(offer.parameters):
+            return Format(
+                partial(protobuf.encode, escaping=escaping),
+                f"{protobuf.CONTENT_TYPE}; escaping={escaping}",
+                partial(protobuf.generate_latest, escaping=escaping),
+            )
         if offer.media == "application/openmetrics-text" and version.partition(".")[0] in {"", "1"}:
             if not version:
                 escaping = UNDERSCORES
@@ -90,6 +96,10 @@ def choose(accept: str | None) -> Format:
         if offer.media in {"text/plain", "text/*", "*/*"}:
             break
     return Format(text.encode, CONTENT_TYPE_PLAIN_0_0_4, text.generate_latest)
+
+
+def _is_of_families(parameters: dict[str, str]) -> bool:
+    return parameters.get("proto") == "io.prometheus.client.MetricFamily" and parameters.get("encoding") == "delimited"
 
 
 def choose_encoder(accept_header: str | None) -> tuple[Callable[[Any], bytes], str]:
