@@ -75,12 +75,15 @@ MATTERS = ("test_series", "test_recording", "test_place", "test_contract_threads
 """The suites to which it matters where cells are."""
 
 
+def is_moved(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("make") is MovedKit
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """These suites choose the twin themselves: once is enough, whatever the package runs on."""
     here = Path(__file__).parent
-    idle = [
-        item for item in items if item.path.is_relative_to(here) and "moved" in item.keywords and not item.path.name.startswith(MATTERS)
-    ]
+    idle = [item for item in items if item.path.is_relative_to(here) and is_moved(item) and not item.path.name.startswith(MATTERS)]
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
