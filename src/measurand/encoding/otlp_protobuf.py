@@ -16,7 +16,7 @@ __all__ = ["CONTENT_TYPE", "encode", "read_partial_success", "read_status"]
 CONTENT_TYPE = "application/x-protobuf"
 
 Pairs = dict[tuple[str, str], bytes]
-"""The attributes that have been written, as the same ones come again and again."""
+"""The attributes that have been written as some field, as the same ones come again and again."""
 
 
 def encode(metrics: Iterable[Metric], resource: Mapping[str, Value], version: str) -> bytes:
@@ -27,10 +27,11 @@ def encode(metrics: Iterable[Metric], resource: Mapping[str, Value], version: st
         resource: What the metrics are about.
         version: This library's version.
     """
-    pairs: Pairs = {}
+    pairs: dict[Kind, Pairs] = {}
     scope = wire.string(1, SCOPE) + wire.string(2, version)
     attributes = b"".join([_key_value(1, name, _any_value(value)) for name, value in resource.items()])
-    scope_metrics = wire.message(1, scope) + b"".join([wire.message(2, _metric(metric, pairs)) for metric in metrics])
+    content = [wire.message(2, _metric(metric, pairs.setdefault(metric.kind, {}))) for metric in metrics]
+    scope_metrics = wire.message(1, scope) + b"".join(content)
     return wire.message(1, wire.message(1, attributes) + wire.message(2, scope_metrics))
 
 
@@ -49,7 +50,7 @@ def _number(metric: Metric, point: Point, pairs: Pairs) -> bytes:
         wire.fixed64(2, point.start)
         + wire.fixed64(3, point.time)
         + wire.double(4, point.value, always=True)
-        + _events(5, point.events, pairs)
+        + _events(5, point.events)
         + _attributes(7, point.attributes, pairs)
     )
 
@@ -62,7 +63,7 @@ def _histogram(metric: Metric, point: Point, pairs: Pairs) -> bytes:
         + _optional(5, point.sum)
         + wire.packed_fixed64(6, point.counts)
         + wire.packed_doubles(7, metric.bounds)
-        + _events(8, point.events, pairs)
+        + _events(8, point.events)
         + _attributes(9, point.attributes, pairs)
     )
 
@@ -78,7 +79,7 @@ def _exponential(metric: Metric, point: Point, pairs: Pairs) -> bytes:
         + wire.sint(6, point.scale)
         + wire.fixed64(7, point.zero_count)
         + buckets
-        + _events(11, point.events, pairs)
+        + _events(11, point.events)
         + wire.double(14, point.zero_threshold)
     )
 
@@ -106,7 +107,7 @@ def _optional(field: int, number: float | None) -> bytes:
     return b"" if number is None else wire.double(field, number, always=True)
 
 
-def _events(field: int, events: Iterable[Event], pairs: Pairs) -> bytes:
+def _events(field: int, events: Iterable[Event]) -> bytes:
     if not events:
         return b""
     return b"".join(
@@ -117,7 +118,7 @@ def _events(field: int, events: Iterable[Event], pairs: Pairs) -> bytes:
                 + wire.double(3, event.value, always=True)
                 + wire.string(4, bytes.fromhex(event.span_id))
                 + wire.string(5, bytes.fromhex(event.trace_id))
-                + _attributes(7, event.attributes, pairs),
+                + _attributes(7, event.attributes, {}),
             )
             for event in events
         ]
@@ -125,14 +126,13 @@ def _events(field: int, events: Iterable[Event], pairs: Pairs) -> bytes:
 
 
 def _attributes(field: int, attributes: Attributes, pairs: Pairs) -> bytes:
-    found = []
-    for pair in attributes:
-        content = pairs.get(pair)
-        if content is None:
-            name, value = pair
-            content = pairs[pair] = wire.string(1, name) + wire.message(2, _any_value(value))
-        found.append(wire.message(field, content))
-    return b"".join(found)
+    return b"".join([pairs.get(pair) or _attribute(field, pair, pairs) for pair in attributes])
+
+
+def _attribute(field: int, pair: tuple[str, str], pairs: Pairs) -> bytes:
+    name, value = pair
+    made = pairs[pair] = _key_value(field, name, _any_value(value))
+    return made
 
 
 def _key_value(field: int, name: str, value: bytes) -> bytes:
