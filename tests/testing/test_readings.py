@@ -273,6 +273,22 @@ def test_a_quantile_is_of_what_this_test_observed(shop: Shop, metrics: Readings)
         metrics.quantile("seconds", 95)
 
 
+def test_a_quantile_of_a_native_histogram_is_as_fine_as_its_cells() -> None:
+    registry = CollectorRegistry(common_labels={"service": "shop"})
+    histogram = Histogram("seconds", "d", ["step"], buckets=[1000], native=True, registry=registry)
+    for _ in range(100):
+        histogram.labels("old").observe(7)
+    metrics = Readings(registry)
+    assert math.isnan(metrics.quantile("seconds", 0.5))
+    for value in range(1, 101):
+        histogram.labels("new" if value > 50 else "old").observe(value)
+    assert metrics.quantile("seconds", 0.5) == pytest.approx(50, rel=0.0906)
+    assert metrics.quantile("seconds", 0.5, step="old", service="shop") == pytest.approx(25, rel=0.0906)
+    assert metrics.quantile("seconds", 0.99, step="new") == pytest.approx(100, rel=0.0906)
+    assert metrics.delta("seconds_bucket", le="1000.0") == 100
+
+
+
 # -- changes -----------------------------------------------------------------------------------------------------------------------------
 
 

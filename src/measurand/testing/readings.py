@@ -60,7 +60,9 @@ class Readings:
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._registry = registry
-        self._before = _by_series(self._instruments())
+        families = list(self._instruments())
+        self._before = _by_series(families)
+        self._cells_before = _cells_of(families)
 
     def value(self, name: str, /, **labels: object) -> float:
         """The value of one series now.
@@ -133,7 +135,9 @@ class Readings:
         """
         __tracebackhide__ = True
         bucket = f"{name}_bucket"
-        self._require_known(bucket, labels)
+        definition = definition_of(self._require_known(bucket, labels))
+        if definition is not None and definition.native is not None:
+            return self._native_quantile(definition, q, labels)
         counts: dict[float, float] = {}
         for sign, values in ((1, _by_series(self._instruments())), (-1, self._before)):
             for key, count in values.items():
@@ -142,6 +146,16 @@ class Readings:
                     counts[bound] = counts.get(bound, 0.0) + sign * count
         bounds = sorted(counts) or [inf]
         return quantile(q, bounds, [counts.get(bound, 0.0) for bound in bounds])
+
+    def _native_quantile(self, definition: Definition, q: float, labels: Mapping[str, object]) -> float:
+        """A quantile from all cells, which are finer than the buckets that are shown."""
+        bounds = (*definition.cells, inf)
+        cumulative = [0.0] * len(bounds)
+        for sign, cells in ((1, _cells_of(self._instruments())), (-1, self._cells_before)):
+            for key, numbers in cells.items():
+                if _matches(key, definition.name, labels):
+                    cumulative = [total + sign * number for total, number in zip(cumulative, numbers, strict=False)]
+        return quantile(q, bounds, cumulative)
 
     def changes(self) -> list[Change]:
         """Every series of the registry's instruments that has changed, come or gone since the start; without those that functions give."""
@@ -260,6 +274,18 @@ def _by_series(families: Iterable[Family]) -> dict[SeriesKey, float]:
         made = f"{family.name}_created" if family.type in _SHOWN else None
         values.update({_key(sample): sample.value for sample in family.samples() if sample.name != made})
     return values
+
+
+def _cells_of(families: Iterable[Family]) -> dict[SeriesKey, tuple[float, ...]]:
+    """The cumulative cells of native histograms, then their sums, by name and labels."""
+    found = {}
+    for family in families:
+        cells = family if isinstance(family, CellFamily) else family.cells
+        if cells is not None and cells.definition.native is not None:
+            for values, numbers in cells.frozen.rows():
+                labels = {**dict(zip(cells.definition.labelnames, values, strict=False)), **cells.common}
+                found[cells.name, frozenset(labels.items())] = numbers
+    return found
 
 
 def _computed(families: Iterable[Family]) -> list[SeriesKey]:
