@@ -191,16 +191,17 @@ def test_tables_can_be_read_while_threads_add_and_remove_series(make: Kit, switc
 
 def test_long_texts_are_right_whatever_other_threads_do_meanwhile(make: Kit, switching: None) -> None:
     core, metric = make.core, make.counter("a", max_series=None)
+    rows = 1500 if core.implementation == "c" else 150  # there long texts are written another way
 
     def fill() -> None:
-        for number in range(1500):
+        for number in range(rows):
             core.write(metric.labels(number), 0, number)
 
     fill()
     frozen, changing, layouts, expected = core.freeze(metric), core.freeze(metric), [], []
     for name in "mn":
         layouts.append(core.Layout([(b'a="', 0), (f',b="{name}"'.encode(), -1)], 2, [(name.encode(), None, 0, -1)]))
-        expected.append([f'{name}{{a="{number}",b="{name}"}} {core.format_number(float(number))}' for number in range(1500)])
+        expected.append([f'{name}{{a="{number}",b="{name}"}} {core.format_number(float(number))}' for number in range(rows)])
     numbers = itertools.count()
 
     def rewrite() -> None:
@@ -209,13 +210,13 @@ def test_long_texts_are_right_whatever_other_threads_do_meanwhile(make: Kit, swi
     def change() -> None:
         number = next(numbers)
         changing.put(0, number)
-        metric.remove(number % 1500)
+        metric.remove(number % rows)
         if number % 50 == 0:
             metric.clear()
             core.define(metric, core.spec(metric))
             fill()
             copy = core.freeze(metric)
-            copy.drop(list(range(0, 1500, 2)))
+            copy.drop(list(range(0, rows, 2)))
             assert layouts[0].render(copy).decode().splitlines() == expected[0][1::2]
 
     with in_background(rewrite, change):
