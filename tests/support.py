@@ -16,6 +16,10 @@ SCALE = float(os.environ.get("MEASURAND_TEST_SCALE", "1"))
 """How much longer than usual the suites that search for races run: 1 for every day, 120 for the full form."""
 
 
+CLOSINGS = 10_000 if SCALE >= 120 else max(int(3 * SCALE), 1)
+"""How often each exporter is closed at a random moment."""
+
+
 SECONDS = 0.5 * SCALE
 """How long each of these searches runs."""
 

@@ -18,7 +18,7 @@ from measurand.exporters.delivery import Delivery
 from measurand.exporters.dogstatsd import DogStatsD
 from measurand.exporters.protocol import Exporter
 from measurand.testing.exporters import ExporterConformance
-from tests.support import SCALE, wait_until
+from tests.support import CLOSINGS, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -74,7 +74,7 @@ def agent(tmp_path: Path) -> Iterator[tuple[Agent, str]]:
 
 
 class TestOverAUnixSocket(ExporterConformance):
-    closings = int(3 * SCALE)
+    closings = CLOSINGS
 
     @pytest.fixture(autouse=True)
     def _agent(self, agent: tuple[Agent, str]) -> Iterator[None]:

@@ -19,7 +19,7 @@ from measurand.exporters.delivery import Delivery
 from measurand.exporters.emf import EMF
 from measurand.exporters.protocol import Exporter
 from measurand.testing.exporters import ExporterConformance
-from tests.support import SCALE, wait_until
+from tests.support import CLOSINGS, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -28,7 +28,7 @@ class OnDocuments(ExporterConformance):
     """Adds up what the documents say."""
 
     answers = False
-    closings = int(3 * SCALE)
+    closings = CLOSINGS
 
     def documents(self) -> list[dict[str, Any]]:
         raise LookupError
@@ -51,6 +51,10 @@ class TestOnAStream(OnDocuments):
     @pytest.fixture(autouse=True)
     def _stream(self) -> None:
         self.stream = io.StringIO()
+
+    def forget(self) -> None:
+        self.stream.seek(0)
+        self.stream.truncate()
 
     def exporter(self, address: str | None, timeout: float) -> Exporter:
         return EMF("Kit", destination=self.stream)
@@ -81,6 +85,9 @@ class Agent:
     def lines(self) -> list[str]:
         return [line.decode() for line in list(self._read)]
 
+    def forget(self) -> None:
+        self._read.clear()
+
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -98,6 +105,9 @@ class TestOnTheAgentsSocket(OnDocuments):
     @pytest.fixture(autouse=True)
     def _agent(self, agent: Agent) -> None:
         self.agent = agent
+
+    def forget(self) -> None:
+        self.agent.forget()
 
     def exporter(self, address: str | None, timeout: float) -> Exporter:
         return EMF("Kit", destination=f"tcp://127.0.0.1:{self.agent.port}", timeout=timeout)

@@ -20,7 +20,7 @@ from measurand.metrics.registry import CollectorRegistry
 from measurand.testing.exporters import HOSTILE, ExporterConformance
 from tests.exporters.otlp_peers import printed
 from tests.servers import Rotel, VictoriaMetrics
-from tests.support import SCALE, run_python, wait_until
+from tests.support import CLOSINGS, run_python, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -295,7 +295,7 @@ def test_labels_of_any_content_are_stored_as_they_are(victoriametrics: VictoriaM
 
 
 class Kit(ExporterConformance):
-    closings = int(3 * SCALE)
+    closings = CLOSINGS
     settings: Any = {}  # noqa: RUF012 - it is never changed
     path = ""
 
@@ -336,9 +336,19 @@ class TestDifferencesInACollector(Kit):
     def _peer(self, rotel: Rotel) -> None:
         self.server = rotel
         self.peer = f"127.0.0.1:{rotel.port}"
+        self.begin = 0
+
+    def _log(self) -> bytes:
+        with self.server.process.log_file.open("rb") as file:
+            file.seek(self.begin)
+            return file.read()
+
+    def forget(self) -> None:
+        self.begin += max(self._log().rfind(b"ResourceMetrics #"), 0)
 
     def _points(self, name: str, labels: dict[str, str]) -> list[dict[str, Any]]:
-        return [point for point in printed(self.server.log) if point["name"] == name and point["attributes"] == labels]
+        points = printed(self._log().decode(errors="replace"))
+        return [point for point in points if point["name"] == name and point["attributes"] == labels]
 
     def counted(self, name: str, labels: dict[str, str]) -> float | None:
         return sum(point.get("value", nan) for point in self._points(f"{name}_total", labels))

@@ -21,7 +21,7 @@ from measurand.exporters.pushgateway import basic_auth_handler, default_handler,
 from measurand.metrics.collecting import gather
 from measurand.testing.exporters import ExporterConformance
 from tests.servers import Pushgateway
-from tests.support import SCALE
+from tests.support import CLOSINGS
 
 HOSTILE = 'a/b c"\\\n\N{SNOWMAN}'
 
@@ -158,7 +158,7 @@ def test_an_exporter_that_cannot_be_is_refused_at_once(settings: dict[str, Any],
 
 
 class TestExporter(ExporterConformance):
-    closings = int(5 * SCALE)
+    closings = CLOSINGS
 
     @pytest.fixture(autouse=True)
     def _gateway(self, pushgateway: Pushgateway) -> None:

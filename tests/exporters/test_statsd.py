@@ -16,18 +16,21 @@ from measurand.exporters.protocol import Exporter
 from measurand.exporters.statsd import StatsD, line_of
 from measurand.testing.exporters import ExporterConformance
 from tests.servers import StatsdServer
-from tests.support import SCALE, run_python, wait_until
+from tests.support import CLOSINGS, run_python, wait_until
 
 pytestmark = pytest.mark.once
 
 
 class OnStatsd(ExporterConformance):
     answers = False
-    closings = int(3 * SCALE)
+    closings = CLOSINGS
 
     @pytest.fixture(autouse=True)
     def _server(self, statsd_server: StatsdServer) -> None:
         self.server = statsd_server
+
+    def forget(self) -> None:
+        self.server.forget()
 
     def counted(self, name: str, labels: dict[str, str]) -> float | None:
         return self.server.counters().get(f"kit.{name}_total.{labels['run']}")

@@ -74,11 +74,20 @@ class StatsdServer:
         """The values of its gauges."""
         return self._asked("gauges")
 
+    def forget(self) -> None:
+        """Delete its counters and gauges."""
+        for what, names in (("delcounters", self.counters()), ("delgauges", self.gauges())):
+            if names:
+                self._said(f"{what} {' '.join(names)}")
+
     def bad_lines(self) -> float:
         """How many lines it could not read."""
         return self.counters().get("statsd.bad_lines_seen", 0.0)
 
     def _asked(self, what: str) -> dict[str, float]:
+        return _parsed(self._said(what))
+
+    def _said(self, what: str) -> str:
         with socket.create_connection(("127.0.0.1", self._admin), timeout=10) as connection:
             connection.sendall(f"{what}\n".encode())
             said = b""
@@ -86,7 +95,7 @@ class StatsdServer:
                 part = connection.recv(65536)
                 assert part, f"the server closed the connection after {said!r}"
                 said += part
-        return _parsed(said.decode().removesuffix("END\n\n"))
+        return said.decode().removesuffix("END\n\n")
 
 
 _PAIR = re.compile(r"""(?:([A-Za-z_$][\w$]*)|'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"):\s*(-?[\d.e+-]+)""")

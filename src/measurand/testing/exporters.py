@@ -149,6 +149,9 @@ class ExporterConformance:
         """What the peer has of a histogram or summary: count and sum."""
         raise LookupError(f"{type(self).__name__} has to say what its peer has of a histogram")
 
+    def forget(self) -> None:
+        """Called after each closing: the peer will not be asked for what it has got so far, and need not keep it."""
+
     # -- the tests -----------------------------------------------------------------------------------------------------------
 
     def test_it_says_what_it_is_and_no_secrets(self) -> None:
@@ -290,6 +293,7 @@ class ExporterConformance:
                 report = stop(30.0)
             assert not report.lost, report
             self._all_arrived(numbers)
+            self.forget()
 
     def test_the_end_does_not_wait_for_a_silent_peer(self) -> None:
         """And it says what was lost."""
@@ -372,7 +376,8 @@ class ExporterConformance:
             "sizes": lambda: self.observed("kit_bytes", labels),
         }
         for what, value in expected.items():
-            self._eventually(partial(_is, asked[what], value), partial(_difference, what, asked[what], value))
+            has = partial(lambda ask, wanted: bool(ask() == wanted), asked[what], value)
+            self._eventually(has, partial(_difference, what, asked[what], value))
 
     def _eventually(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
         deadline = clock.system_monotonic() + PATIENCE
@@ -381,10 +386,6 @@ class ExporterConformance:
             if clock.system_monotonic() > deadline:
                 raise AssertionError(what())
             pause.wait(0.02)
-
-
-def _is(asked: Callable[[], Any], expected: Any) -> bool:
-    return bool(asked() == expected)
 
 
 def _difference(what: str, asked: Callable[[], Any], expected: Any) -> str:
