@@ -45,6 +45,7 @@ NO_SOURCE = {
     "tests/integrations/test_oldest.py": "the integrations' suites once more, on the oldest frameworks",
     "tests/metrics/test_gauges_across_processes.py": "every rule of a gauge at four processes",
     "tests/metrics/test_features_across_processes.py": "every feature at one process and at four",
+    "tests/exporters/test_golden_names.py": "one registry at every destination",
     "tests/core/native/test_steps.py": "both cores beside a model, step by step",
     "tests/core/native/test_twins.py": "the faces of both cores",
 }
