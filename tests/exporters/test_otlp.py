@@ -191,8 +191,10 @@ class Halves:
 
 
 @pytest.mark.parametrize("temporality", ["cumulative", "delta"])
-def test_what_the_protocol_cannot_have_is_left_out_and_counted_and_costs_nothing_else(open_shop: Open, temporality: Any) -> None:
-    with Receiver() as receiver:
+def test_what_the_protocol_cannot_have_is_left_out_and_counted_and_costs_nothing_else(
+    open_shop: Open, caplog: pytest.LogCaptureFixture, temporality: Any
+) -> None:
+    with Receiver() as receiver, caplog.at_level(logging.WARNING, "measurand"):
         shop = open_shop(receiver.url, temporality=temporality)
         shop.registry.register(Halves())
         shop.visits.inc(3)
@@ -200,6 +202,7 @@ def test_what_the_protocol_cannot_have_is_left_out_and_counted_and_costs_nothing
         assert shop.delivery.dropped == 1
         (point,) = receiver.accepted("halves")
         assert values(receiver.accepted("visits_total")) == [3]
+    assert "halves cannot go to OpenTelemetry: it has a count that is no whole number" in caplog.text
     assert (point.count, list(point.bucket_counts), point.attributes[0].value.string_value) == (2, [1, 1], "none")
 
 

@@ -26,6 +26,7 @@ from measurand.exporters.addresses import Options
 from measurand.exporters.deltas import Change
 from measurand.exporters.http import Answer, HttpPeer, bounded
 from measurand.exporters.protocol import Snapshot, Temporality
+from measurand.exporters.refusals import Refusals
 from measurand.exporters.starts import Starts
 from measurand.metrics.points import Labels, PointFamily, Series
 
@@ -121,6 +122,7 @@ class OTLP:
         self._timeout = timeout
         self._most = max_points_per_request
         self._starts = Starts()
+        self._refusals = Refusals("OpenTelemetry")
         self._warning = ""
         self._arrived: dict[tuple[str, tuple[float, ...], Labels], float] = {}
 
@@ -222,7 +224,7 @@ class OTLP:
         for family in snapshot.points():
             metric, series, refused = metric_of(family, snapshot.time, start, is_delta=is_delta)
             if refused:
-                snapshot.dropped += len(refused)
+                self._refusals.count(snapshot, [(metric.name, "it has a count that is no whole number") for _ in refused])
                 self._acknowledge(snapshot, family, refused)
             yield metric, family, series
 
