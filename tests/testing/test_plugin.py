@@ -48,6 +48,7 @@ def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunRes
     return pytester.runpytest_subprocess(*how, timeout=120) if arguments else pytester.runpytest_inprocess(*how)
 
 
+@pytest.mark.once
 def test_two_hundred_tests_in_any_order_in_two_processes_need_no_reset(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -180,6 +181,7 @@ def test_a_test_that_fails_says_what_there_is(pytester: pytest.Pytester) -> None
     )
 
 
+@pytest.mark.once
 def test_a_test_that_does_not_ask_loads_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
