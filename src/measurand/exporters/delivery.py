@@ -103,7 +103,8 @@ class Delivery:
 
     def _change(self, deltas: Deltas, snapshot: Gathering, *, is_alone: bool) -> Change:
         points = snapshot.points()
-        failures, damaged = sum(snapshot.failures.counts.values()), shared.damaged()
+        sharing = shared.current()
+        failures, damaged = sum(snapshot.failures.counts.values()), 0 if sharing is None else sharing.state().quarantined
         is_complete = failures == self._failures
         if damaged != self._damaged:
             self._lower = "lacks"  # the process whose numbers they are mends them if it lives

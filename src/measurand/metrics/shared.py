@@ -36,7 +36,6 @@ __all__ = [
     "combined",
     "company",
     "current",
-    "damaged",
     "enrol",
     "follow",
     "is_on",
@@ -249,12 +248,6 @@ def meeting_place() -> Path | None:
     """The directory in which the processes of the service meet, for small files that go with the last of them; ``None`` when alone."""
     sharing = current()
     return None if sharing is None else sharing.meeting_place
-
-
-def damaged() -> int:
-    """How many processes' numbers are damaged, and left out in part."""
-    sharing = current()
-    return 0 if sharing is None else sharing.state().quarantined
 
 
 def pids() -> list[int]:
