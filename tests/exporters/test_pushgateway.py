@@ -148,6 +148,8 @@ def test_an_exporter_pushes_time_and_again(pushgateway: Pushgateway, compression
         ({"method": "put"}, "the method of a Pushgateway must be 'push' or 'pushadd', not 'put'"),
         ({"job": ""}, "a Pushgateway needs the name of a job: job='…'"),
         ({"grouping_key": {"job": "b"}}, "the grouping key of a Pushgateway cannot have a label 'job'"),
+        ({"grouping_key": {"": "a"}}, "the grouping key of a Pushgateway has labels such as 'instance', not ''"),
+        ({"grouping_key": {"a/b": "a"}}, "the grouping key of a Pushgateway has labels such as 'instance', not 'a/b'"),
         ({"gateway": "http://ada:secret@"}, "is no address to send to"),
     ],
 )

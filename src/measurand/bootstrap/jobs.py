@@ -32,6 +32,7 @@ from measurand.exporters.addresses import from_address
 from measurand.exporters.delivery import Delivery
 from measurand.exporters.protocol import Exporter
 from measurand.lifecycle.apart import Apart
+from measurand.lifecycle.background import renew_after_fork
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
 
@@ -130,6 +131,7 @@ def job(name: str, *exporters: Exporter | str, registry: CollectorRegistry = REG
         raise ConfigurationError(f"the name of a job must be text that is not empty, not {name!r}")
     if not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(f"the timeout of the job {name!r} must be a number of seconds above 0, not {timeout!r}")
+    renew_after_fork(_kept)
     chosen: Iterable[Exporter | str] = exporters
     if not exporters and current() is None:
         chosen = Config.read().exporters
@@ -146,6 +148,13 @@ class _Kept:
         self.by_address: dict[str, Exporter] = {}
         self.deliveries: WeakKeyDictionary[Any, dict[int, tuple[Delivery, threading.Lock]]] = WeakKeyDictionary()
         self.lock = threading.Lock()
+
+    def renew(self) -> None:
+        """In a new child process: have locks that nobody holds."""
+        self.lock = threading.Lock()
+        for known in self.deliveries.values():
+            for registry, (delivery, _) in known.items():
+                known[registry] = delivery, threading.Lock()
 
 
 _kept = _Kept()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,8 @@ Handler = Callable[..., Callable[[], None]]
 Compression = Literal["gzip"] | None
 
 TIMEOUT = 30.0
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class Pushgateway:
@@ -89,6 +92,9 @@ class Pushgateway:
             raise ConfigurationError("a Pushgateway needs the name of a job: job='…'")
         if "job" in (grouping_key or {}):
             raise ConfigurationError("the grouping key of a Pushgateway cannot have a label 'job'; it is given as job='…'")
+        for label in grouping_key or {}:
+            if not _LABEL.fullmatch(label):
+                raise ConfigurationError(f"the grouping key of a Pushgateway has labels such as 'instance', not {label!r}")
         self.name = name
         self.interval = interval
         self._peer = HttpPeer(_based(gateway), username=username, password=password)
