@@ -49,7 +49,7 @@ def test_runs_have_every_count_in_its_bucket_and_no_long_gaps(offset: int, count
 def test_the_bytes_are_those_of_the_official_encoder(offset: int, counts: list[float], more: float) -> None:
     native = native_of_buckets(buckets_of(offset, [count + more for count in counts]), [])
     count = 2.0 + sum(native.positive[1])
-    made = histogram(count, 9.5, [(1.0, count, b""), (inf, count, b"")], b"", native)
+    made = histogram(count, 9.5, (1.0, inf), [count, count], {}, b"", native)
     official = message("Histogram")
     official.ParseFromString(made)
     assert official.SerializeToString(deterministic=True) == made
@@ -65,7 +65,7 @@ def test_the_bytes_are_those_of_the_official_encoder(offset: int, counts: list[f
 @pytest.mark.parametrize("count", [2.0**63, -1.0, nan, inf])
 def test_a_count_that_no_whole_number_can_say_is_a_double(count: float) -> None:
     official = message("Histogram")
-    official.ParseFromString(histogram(count, 0.0, [(inf, count, b"")], b"", None))
+    official.ParseFromString(histogram(count, 0.0, (inf,), [count], {}, b"", None))
     assert official.sample_count == 0
     assert repr(official.sample_count_float) == repr(count)
 

@@ -12,6 +12,7 @@ known is NaN, for the format has no way to leave it out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from math import floor, inf, isfinite, nan
 from typing import Any
 
@@ -135,19 +136,15 @@ class _Writer:
         return self._metric(type_, series.labels, content)
 
     def _histogram(self, family: PointFamily, series: Series, created: bytes) -> bytes:
-        shown = {bucket: _part(3, self._exemplar(one)) for bucket, one in family.classic_exemplars(series).items()}
-        buckets = []
-        count = 0.0
         *counts, total = family.classic(series)
-        for bucket, (bound, more) in enumerate(zip((*family.bounds, inf), counts, strict=True)):
-            count += more
-            buckets.append((bound, count, shown.get(bucket, b"")))
+        cumulative = list(accumulate(counts))
+        exemplars = {bucket: made for bucket, one in family.classic_exemplars(series).items() if (made := self._exemplar(one))}
         native = None
         if family.native is not None:
             newest = sorted(series.exemplars.values(), key=_moment)[-MOST_EXEMPLARS:]
-            made = [self._exemplar(one) for one in newest if one.timestamp is not None]
-            native = native_of_buckets(family.native_buckets(series), [one for one in made if one])
-        return histogram(count, total, buckets, created, native)
+            listed = [self._exemplar(one) for one in newest if one.timestamp is not None]
+            native = native_of_buckets(family.native_buckets(series), [one for one in listed if one])
+        return histogram(cumulative[-1], total, (*family.bounds, inf), cumulative, exemplars, created, native)
 
     # -- samples -------------------------------------------------------------------------------------------------------------
 
@@ -194,15 +191,16 @@ class _Writer:
     def _classic(self, group: list[Row], by_suffix: Mapping[str, Row], created: bytes, given: tuple[Sample, Native] | None) -> bytes | None:
         """Both kinds of buckets of one series; ``None`` if it has neither."""
         rows = [row for row in group if row.suffix == "_bucket"]
-        buckets = [(row.bound, row.value, _part(3, self._exemplar(row.exemplar)) if row.exemplar else b"") for row in rows]
+        bounds, counts = tuple([row.bound for row in rows]), [row.value for row in rows]
+        exemplars = {at: made for at, row in enumerate(rows) if row.exemplar and (made := self._exemplar(row.exemplar))}
         if given is not None:
             of_native = given[0].native_histogram
             assert of_native is not None
-            return histogram(float(of_native.count_value), float(of_native.sum_value), buckets, created, given[1])
-        if not buckets:
+            return histogram(float(of_native.count_value), float(of_native.sum_value), bounds, counts, exemplars, created, given[1])
+        if not rows:
             return None
         total = next((by_suffix[suffix].value for suffix in ("_sum", "_gsum") if suffix in by_suffix), nan)
-        return histogram(buckets[-1][1], total, buckets, created, None)
+        return histogram(counts[-1], total, bounds, counts, exemplars, created, None)
 
     def _natives(self) -> dict[Labels, tuple[Sample, Native]]:
         """The native histograms among the samples, by their labels."""

@@ -6,7 +6,8 @@ valid. Counts are whole numbers where all of a message's are, else doubles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from math import isfinite, isnan
 from operator import sub
@@ -16,7 +17,7 @@ from measurand.encoding.wire import double, message, packed_doubles, packed_sint
 from measurand.metrics.native import NativeBuckets
 from measurand.metrics.sample import NativeHistogram
 
-__all__ = ["MOST_EXEMPLARS", "Bucket", "Native", "Span", "histogram", "native_of_buckets", "native_of_sample"]
+__all__ = ["MOST_EXEMPLARS", "Native", "Span", "histogram", "native_of_buckets", "native_of_sample"]
 
 MOST_EXEMPLARS = 10
 """How many exemplars are listed besides those of classic buckets: the newest."""
@@ -26,9 +27,6 @@ LARGEST_GAP = 2
 
 LARGEST_COUNT = 2.0**63
 """From here on a count is sent as a double: differences have a sign."""
-
-Bucket = tuple[float, float, bytes]
-"""A classic bucket: its upper bound, its cumulative count, and its exemplar's message, empty if there is none."""
 
 
 class Span(NamedTuple):
@@ -63,26 +61,37 @@ class Native(NamedTuple):
     exemplars: Sequence[bytes] = ()
 
 
-def histogram(count: float, total: float, buckets: Sequence[Bucket], created: bytes, native: Native | None) -> bytes:
+def histogram(
+    count: float,
+    total: float,
+    bounds: tuple[float, ...],
+    counts: Sequence[float],
+    exemplars: Mapping[int, bytes],
+    created: bytes,
+    native: Native | None,
+) -> bytes:
     """The content of a message ``Histogram``.
 
     Args:
         count: How many observations there were.
         total: Their sum.
-        buckets: The classic buckets, that of +Inf included.
+        bounds: The upper bounds of the classic buckets, that of +Inf included.
+        counts: Their cumulative counts.
+        exemplars: The contents of messages ``Exemplar``, by the buckets that have one.
         created: The message of the time at which it began; empty if that is not shown.
         native: The native buckets.
     """
-    counts = [count, *[bucket[1] for bucket in buckets]]
+    every = [count, *counts]
     if native is not None:
-        counts += [native.zero_count, *native.negative[1], *native.positive[1]]
-    whole = all(0 <= number < LARGEST_COUNT and number.is_integer() for number in counts)
+        every += [native.zero_count, *native.negative[1], *native.positive[1]]
+    whole = all(map(float.is_integer, every)) and min(every) >= 0 and max(every) < LARGEST_COUNT
+    shown = [bound + message(3, exemplars[at]) if at in exemplars else bound for at, bound in enumerate(_bounds(bounds))]
     if whole:
         parts = [uint(1, int(count)), double(2, total)]
-        parts += [message(3, uint(1, int(number)) + double(2, bound) + exemplar) for bound, number, exemplar in buckets]
+        parts += [message(3, uint(1, int(number)) + bound) for bound, number in zip(shown, counts, strict=True)]
     else:
         parts = [double(2, total)]
-        parts += [message(3, double(2, bound) + exemplar + double(4, number)) for bound, number, exemplar in buckets]
+        parts += [message(3, bound + double(4, number)) for bound, number in zip(shown, counts, strict=True)]
         parts.append(double(4, count))
     if native is not None:
         parts += [sint(5, native.schema), double(6, native.zero_threshold)]
@@ -95,6 +104,12 @@ def histogram(count: float, total: float, buckets: Sequence[Bucket], created: by
     if native is not None:
         parts += [message(16, exemplar) for exemplar in native.exemplars]
     return b"".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _bounds(bounds: tuple[float, ...]) -> list[bytes]:
+    """The fields of upper bounds, which are the same for all series of a metric."""
+    return [double(2, bound) for bound in bounds]
 
 
 def _buckets(field: int, spans: Sequence[Span], counts: Sequence[float], whole: bool) -> list[bytes]:
