@@ -33,7 +33,7 @@ def for_a_while(seconds: float = SECONDS) -> Iterator[int]:
             return
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 30.0, *, what: Callable[[], str] | None = None, every: float = 0.002) -> Any:
+def wait_until(condition: Callable[[], Any], timeout: float = 60.0, *, what: Callable[[], str] | None = None, every: float = 0.002) -> Any:
     """Ask until ``condition()`` is true, and return what it returned; fail after ``timeout`` seconds.
 
     ``what`` says then what was waited for and what there was instead; ``every`` is the pause between two questions, in seconds.

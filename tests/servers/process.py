@@ -39,7 +39,7 @@ def require(found: Path | Missing) -> str:
     pytest.skip(reason)
 
 
-def until(condition: Callable[[], T], what: Callable[[], str], timeout: float = 30.0) -> T:
+def until(condition: Callable[[], T], what: Callable[[], str], timeout: float = 60.0) -> T:
     """Ask a server until ``condition`` is true, and return its answer; ``what`` says, when it is too late, what there was instead."""
     return cast(T, wait_until(condition, timeout, what=what, every=0.05))
 
@@ -92,7 +92,7 @@ class Process:
         """What the server has said so far."""
         return self.log_file.read_text(errors="replace")
 
-    def said(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+    def said(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """Wait for a line of the log and return what matched; a server that ends first is an error that shows its last words."""
 
         def heard() -> re.Match[str] | None:

@@ -21,7 +21,7 @@ from tests.servers.process import Missing, Process, require, until
 __all__ = ["Prometheus", "Sample", "Target", "binary"]
 
 CACHE = Path(__file__).parents[2] / ".cache"
-FIRST_SCRAPE = 30.0
+FIRST_SCRAPE = 60.0
 """Seconds to wait for a new target's first scrape; Prometheus looks for new targets every 5 s."""
 
 _direct = build_opener(ProxyHandler({}))  # loopback is never reached through a proxy
@@ -184,7 +184,7 @@ class Prometheus:
         assert len(samples) == 1, f"{promql} has {len(samples)} series: {samples}"
         return samples[0].value
 
-    def wait_for(self, promql: str, predicate: Callable[[list[Sample]], Any] = bool, timeout: float = 15.0) -> list[Sample]:
+    def wait_for(self, promql: str, predicate: Callable[[list[Sample]], Any] = bool, timeout: float = 60.0) -> list[Sample]:
         """Ask until ``predicate`` accepts the answer (by default: until it has a series), and return the answer."""
         answer: list[Sample] = []
 

@@ -28,6 +28,9 @@ SOON = 20
 """Seconds within which a command has to end. It takes half a second on a machine at rest, and may take five; a busy one holds up
 every step."""
 
+PATIENCE = 120.0
+"""Seconds within which a command has to come to what it is waited for, on a machine that is as busy as can be."""
+
 
 class Command:
     """``python -m module ...`` from the root of the repository; ended at the end of the block if it is still there.
@@ -82,14 +85,14 @@ class Command:
         """What it has printed to standard error so far."""
         return self._err.read_text()
 
-    def said(self, pattern: str, timeout: float = 30) -> str:
+    def said(self, pattern: str, timeout: float = PATIENCE) -> str:
         """Wait until it has printed what matches; the first group, or all of it."""
 
         match = self.comes_to(lambda: re.search(pattern, self.out), f"saying {pattern!r}", timeout)
         assert match is not None
         return match[1] if match.re.groups else match[0]
 
-    def comes_to(self, condition: Callable[[], T], what: str, timeout: float = 30) -> T:
+    def comes_to(self, condition: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
         """Wait until a condition is true while the command runs, and return it; a command that ended before is an error."""
 
         def reached() -> T:
@@ -113,10 +116,10 @@ class Command:
             os.killpg(self._child.pid, number)
         else:
             self._child.send_signal(number)
-        self.ended(60)
+        self.ended()
         return time.monotonic() - begun
 
-    def ended(self, timeout: float = 60) -> int:
+    def ended(self, timeout: float = PATIENCE) -> int:
         """Wait for the end; the exit status."""
         return self._child.wait(timeout)
 

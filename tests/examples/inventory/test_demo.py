@@ -77,7 +77,7 @@ def test_a_signal_before_anything_was_printed_ends_it_too(tmp_path: Path):
 def test_without_a_prometheus_it_says_how_to_get_one_and_ends_by_itself_after_its_duration(tmp_path: Path):
     with Command("examples.inventory.demo", "--rate", "80", "--duration", "6", folder=tmp_path, PATH=str(tmp_path)) as demo:
         assert "apt-get install prometheus" in demo.said(r"Prometheus +is not installed.*")
-        assert demo.ended(60) == 0
+        assert demo.ended() == 0
     assert re.search(TABLE, demo.out)
     nothing_is_left_of(demo)
 
