@@ -175,6 +175,51 @@ def test_who_delivered_alone_hands_over_to_one_that_was_not_forked_after_it(tmp_
     assert sums == {"things": [9]}
 
 
+def test_processes_that_deliver_at_the_same_time_do_so_one_after_the_other(tmp_path: Path) -> None:
+    """As jobs in the processes of a pool do, which nobody gives turns."""
+    sums = run(
+        tmp_path,
+        """
+        def worker(number):
+            def body():
+                said(f"ready-{number}")
+                heard("go")
+                for _ in range(25):
+                    THINGS.labels(str(number)).inc()
+                    SECONDS.observe(2)
+                    delivery.deliver()
+            return body
+        workers = [fork(worker(number)) for number in range(4)]
+        for number in range(4):
+            heard(f"ready-{number}")
+        said("go")
+        end(*workers)
+        """,
+    )
+    assert sums == {"things": [100], "seconds": [0, 100, 200]}
+
+
+def test_a_registry_of_a_processs_own_has_nothing_to_do_with_what_another_had_sent(tmp_path: Path) -> None:
+    """A job that makes a registry for each run, beside other processes."""
+    sums = run(
+        tmp_path,
+        """
+        waiting = fork(waits)
+        THINGS.labels("parent").inc()
+        assert turn()
+        for number in (5, 8, 8):
+            own = measurand.CollectorRegistry()
+            Counter("things_total", "Things", ["worker"], registry=own).labels("run").inc(number)
+            Delivery(ledger, own).deliver()
+        THINGS.labels("parent").inc()
+        assert turn()
+        said("end")
+        end(waiting)
+        """,
+    )
+    assert sums == {"things": [23]}
+
+
 def test_a_process_that_is_killed_before_anything_was_sent_loses_nothing(tmp_path: Path) -> None:
     sums = run(
         tmp_path,

@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from measurand import clock
 from measurand.errors import ExportFailed
 from measurand.exporters.deltas import Change, Deltas, FamilyKey, Lower, Sent
 from measurand.exporters.protocol import Exporter, temporality_of
@@ -24,11 +26,18 @@ from measurand.metrics import shared
 from measurand.metrics.collecting import Gathering, gather
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.points import Labels
+from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry
 
 __all__ = ["Delivery"]
 
 FORM = 1
 """The version of the notes' form."""
+
+PATIENCE = 10.0
+"""Seconds to wait at most until another process has delivered."""
+
+SHORT_PATIENCE = 0.5
+"""As long as that when the service is about to end."""
 
 
 class Delivery:
@@ -49,7 +58,7 @@ class Delivery:
         own = getattr(exporter, "registry", None)
         self._registry = registry if own is None else own
         self._deltas: Deltas | None = Deltas() if temporality_of(exporter) == "delta" else None
-        self._notes = _Notes(exporter.name)
+        self._notes = _Notes(f"{exporter.name}\n{_identity(self._registry)}")
         self._pid = os.getpid()
         self._failures = self._damaged = 0  # how many there were at the last delivery
         self._lower: Lower = "anew"
@@ -59,17 +68,47 @@ class Delivery:
 
         Args:
             seconds: How long it may take; an exporter gives up in time.
+
+        Raises:
+            ExportFailed: Other processes of the service are delivering the same for too long, or their numbers cannot be read now.
         """
-        snapshot = gather(self._registry)
-        select = getattr(self._exporter, "select", None)
-        if select is not None:
-            snapshot.select(select)
-        snapshot.seconds = seconds
+        begun = clock.system_monotonic()
         self.dropped = 0
-        if self._deltas is None:
-            self._export(snapshot)
-        else:
-            self._deliver_differences(self._deltas, snapshot)
+        with self._turn(seconds):
+            snapshot = gather(self._registry)
+            select = getattr(self._exporter, "select", None)
+            if select is not None:
+                snapshot.select(select)
+            snapshot.seconds = max(seconds - (clock.system_monotonic() - begun), 0.0)
+            if self._deltas is None:
+                self._export(snapshot)
+            else:
+                self._deliver_differences(self._deltas, snapshot)
+
+    def hand_over(self) -> None:
+        """Let the other processes of the service know what has arrived, if they cannot know yet: this one delivered while it was alone."""
+        if self._deltas is not None and self._deltas.sent and self._place() is not None:
+            with suppress(ExportFailed), self._turn(SHORT_PATIENCE):
+                place = self._place()
+                if place is not None:
+                    self._notes.read(place, self._deltas)
+                    if not self._notes.is_there:
+                        self._notes.write(place, self._deltas)
+
+    def _place(self) -> Path | None:
+        """Where others find what this process notes; ``None`` if there are none, or the registry is this process' own."""
+        return shared.meeting_place() if _identity(self._registry) else None
+
+    @contextmanager
+    def _turn(self, seconds: float) -> Iterator[None]:
+        """Be the only process that takes a snapshot for this destination, and delivers it: an older one must not follow a newer one."""
+        if self._place() is None:
+            yield
+            return
+        with shared.noting(f"deliver {self._notes.file}", min(seconds, PATIENCE)) as has_turn:
+            if not has_turn:
+                raise ExportFailed("another process of this service is still delivering to it")
+            yield
 
     def _export(self, snapshot: Gathering | Change) -> None:
         try:
@@ -77,18 +116,10 @@ class Delivery:
         finally:
             self.dropped = snapshot.dropped
 
-    def hand_over(self) -> None:
-        """Let the other processes of the service know what has arrived, if they cannot know yet: this one delivered while it was alone."""
-        place = shared.meeting_place()
-        if self._deltas is not None and self._deltas.sent and place is not None:
-            self._notes.read(place, self._deltas)
-            if not self._notes.is_there:
-                self._notes.write(place, self._deltas)
-
     def _deliver_differences(self, deltas: Deltas, snapshot: Gathering) -> None:
         if not snapshot.is_whole:
             raise ExportFailed("what the other processes of this service have recorded cannot be read now; it is sent when it can")
-        place = shared.meeting_place()
+        place = self._place()
         if place is not None:
             self._notes.read(place, deltas)
         before = deltas.version
@@ -97,8 +128,10 @@ class Delivery:
             self._export(change)
             change.acknowledge_all()
         finally:
-            place = shared.meeting_place()  # it may have got company meanwhile
-            if place is not None and (deltas.version != before or not self._notes.is_there):
+            was_alone, place = place is None, self._place()
+            if was_alone and place is not None:  # company came meanwhile, and may have delivered
+                self._notes.read(place, deltas)
+            if place is not None and (not self._notes.is_there or (deltas.version != before and not was_alone)):
                 self._notes.write(place, deltas)
 
     def _change(self, deltas: Deltas, snapshot: Gathering, *, is_alone: bool) -> Change:
@@ -120,17 +153,21 @@ class _Notes:
     """What has arrived, for the other processes of the service: a file, replaced in one step.
 
     Lines of JSON: the form and a number that rises with each writing, when the last whole change arrived, and a series in each line.
+
+    Attributes:
+        file: The file's name.
+        is_there: Whether there was one when it was read or written last.
     """
 
     def __init__(self, name: str) -> None:
-        self._file = f"sent-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        self.file = f"sent-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         self._number = 0
         self.is_there = False
 
     def read(self, place: Path, deltas: Deltas) -> None:
         """Know what another process has delivered since this one has."""
         try:
-            with (place / self._file).open(encoding="utf-8") as file:
+            with (place / self.file).open(encoding="utf-8") as file:
                 form, number, last = json.loads(next(file))
                 if form != FORM or number <= self._number:
                     return
@@ -145,8 +182,8 @@ class _Notes:
 
     def write(self, place: Path, deltas: Deltas) -> None:
         """Let the others know. Where that fails, for want of space, the next process may send something again."""
-        path = place / self._file
-        temporary = path.with_name(f"{self._file}-{os.getpid()}")
+        path = place / self.file
+        temporary = path.with_name(f"{self.file}-{os.getpid()}")
         with suppress(OSError):
             with open(temporary, "w", encoding="utf-8", opener=_private) as file:
                 file.write(json.dumps([FORM, self._number + 1, deltas.last]) + "\n")
@@ -154,6 +191,13 @@ class _Notes:
                     file.writelines([json.dumps([name, bounds, labels, sent.numbers]) + "\n" for labels, sent in held.items()])
             temporary.replace(path)
             self._number, self.is_there = self._number + 1, True
+
+
+def _identity(registry: Any) -> str:
+    """What a registry is called in all processes; empty if its numbers are one process' alone."""
+    if isinstance(registry, RestrictedRegistry):
+        registry = registry.registry
+    return registry.identity if isinstance(registry, CollectorRegistry) else ""
 
 
 def _private(path: str, flags: int) -> int:
