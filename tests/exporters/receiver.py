@@ -6,13 +6,19 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import inf
 from typing import Any, NamedTuple
 
 import cramjam
+import pytest
 
+from measurand import CollectorRegistry, Gauge
+from measurand.errors import ExportFailed
+from measurand.exporters.delivery import Delivery
+from measurand.exporters.remote_write import RemoteWrite
 from tests.encoding.remote_write_peer import Written
 
-__all__ = ["Received", "Receiver", "receiving"]
+__all__ = ["Received", "Receiver", "Shop", "receiving"]
 
 
 class Received(NamedTuple):
@@ -100,3 +106,22 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
         finally:
             server.shutdown()
             thread.join()
+
+
+class Shop:
+    """A registry with one gauge, and an exporter of it."""
+
+    def __init__(self, receiver: Receiver, **settings: Any) -> None:
+        self.registry = CollectorRegistry()
+        self.depth = Gauge("depth", "Depth", registry=self.registry)
+        self.exporter = RemoteWrite(receiver.url, **settings)
+        self.delivery = Delivery(self.exporter, self.registry)
+
+    def send(self, value: float, seconds: float = inf) -> None:
+        self.depth.set(value)
+        self.delivery.deliver(seconds)
+
+    def fail(self, value: float, match: str = ".", seconds: float = inf) -> ExportFailed:
+        with pytest.raises(ExportFailed, match=match) as caught:
+            self.send(value, seconds)
+        return caught.value

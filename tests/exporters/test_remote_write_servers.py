@@ -214,6 +214,19 @@ def test_prometheus_before_version_3_takes_2_and_stores_nothing_which_is_noticed
     assert server.query('{job="lost"}') == []
 
 
+@pytest.mark.parametrize(("version", "protocol"), [("3.5", "auto"), ("3.5", "1.0"), ("2.42", "auto")])
+def test_the_check_finds_a_receiver_and_what_is_none(
+    running: Callable[[str], Prometheus], made: Callable[..., RemoteWrite], version: str, protocol: Any
+) -> None:
+    made(running(version).url, version=protocol).check()
+    with pytest.raises(ExportFailed, match="answered 404"):
+        made(f"{running(version).url}/nowhere", version=protocol).check()
+
+
+def test_the_check_finds_victoriametrics(victoriametrics: VictoriaMetrics, made: Callable[..., RemoteWrite]) -> None:
+    made(victoriametrics.url).check()
+
+
 # -- what not every receiver can show ------------------------------------------------------------------------------------------
 
 
