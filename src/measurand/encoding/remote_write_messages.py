@@ -120,11 +120,12 @@ class Form1:
 
     def __init__(self, metas: Mapping[Meta, None] | None = None) -> None:
         self._metas = dict(metas or {})
+        self._labels = _Labels()
 
     def before(self, entry: Entry) -> bytes:
         """The labels."""
         self._metas[entry.meta] = None
-        return labels_1(entry.labels)
+        return b"".join(map(self._labels.__getitem__, zip(entry.labels[::2], entry.labels[1::2], strict=True)))
 
     def start(self, entry: Entry) -> bytes:
         """Nothing."""
@@ -141,6 +142,7 @@ class Form1:
 
     def finish(self, series: Sequence[bytes]) -> bytes:
         """The series, then what is known of their families."""
+        self._labels.clear()  # they are in the series, and a plan keeps its form
         return b"".join([*series, *map(metadata_1, self._metas)])
 
     def copy(self) -> Self:
@@ -190,6 +192,14 @@ class Form2:
     def copy(self) -> Self:
         """See :class:`Form`."""
         return type(self)(self._symbols, self._metas)
+
+
+class _Labels(dict[tuple[str, str], bytes]):
+    """Labels as version 1.0 has them: most stand in many series."""
+
+    def __missing__(self, label: tuple[str, str]) -> bytes:
+        encoded = self[label] = labels_1(label)
+        return encoded
 
 
 class _Symbols(dict[str, bytes]):
