@@ -6,11 +6,11 @@ import json
 import re
 import shutil
 import socket
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
-from tests.servers.process import CACHE, Missing, Process, free_port, require
+from tests.servers.process import CACHE, Missing, Process, free_port, require, until
 
 __all__ = ["StatsdServer", "binary"]
 
@@ -58,6 +58,8 @@ class StatsdServer:
         self.process = Process([node, str(self._program), str(self._config)], self._config.parent, env={"PATH": str(Path(node).parent)})
         try:
             self.process.said("server is up")
+            for port in (self.tcp, self._admin):  # which it says before it listens there
+                until(partial(_listens, port), lambda: f"it does not listen: {self.process.log[-2000:]}")
         except BaseException:
             self.process.stop()
             raise
@@ -99,6 +101,14 @@ class StatsdServer:
 
 
 _PAIR = re.compile(r"""(?:([A-Za-z_$][\w$]*)|'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"):\s*(-?[\d.e+-]+)""")
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def _parsed(text: str) -> dict[str, Any]:
