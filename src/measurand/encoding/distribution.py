@@ -2,16 +2,17 @@
 
 Buckets tell the values only roughly, and the sum exactly. :func:`representatives` chooses one value in each bucket (in one of them two),
 all at the same height between the bucket's ends, so that they add up to the sum. So counts, sum and mean are those of the histogram, and a
-quantile is wrong by no more than the width of its bucket.
+quantile is wrong by no more than the width of its bucket and a thousandth of it.
 
-Sums of doubles are rounded. The values are multiples of the last place of the sum, so that adding them up, in any order, rounds nothing:
-what a receiver gets is the sum, bit for bit, if no value is negative.
+Sums of doubles are rounded. The values are multiples of one small power of two, and so is the sum: adding them up, in any order, rounds
+nothing, and what a receiver gets is the sum, bit for bit, if no value is negative. A sum of few binary places is made of values of few
+places, so that several histograms of such sums can be added up without rounding, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, fsum, inf, isfinite, ulp
+from math import floor, frexp, fsum, inf, isfinite, ldexp, ulp
 from typing import NamedTuple
 
 __all__ = ["Value", "representatives"]
@@ -58,7 +59,7 @@ def representatives(bounds: Sequence[float], numbers: Sequence[float], most: int
         return []
     if not isfinite(total):
         return _distinct([Value(*each) for each in zip(_heights(found, None), (bucket.times for bucket in found), strict=True)])
-    return _adding_up(_heights(found, total), [bucket.times for bucket in found], total)
+    return _adding_up(_heights(found, total), found, total)
 
 
 def _filled(bounds: Sequence[float], counts: Sequence[float]) -> list[_Bucket]:
@@ -94,14 +95,15 @@ def _heights(buckets: list[_Bucket], total: float | None) -> list[float]:
     return [bucket.low + part * (bucket.high - bucket.low) for bucket in buckets]
 
 
-def _adding_up(values: list[float], counts: list[float], total: float) -> list[Value]:
-    """The values moved by a last place of the sum or two, so that they add up to it; by twice that for a part of one bucket."""
+def _adding_up(values: list[float], buckets: list[_Bucket], total: float) -> list[Value]:
+    """The values moved by a step or two, so that they add up to the sum; those of one bucket in part."""
+    counts = [bucket.times for bucket in buckets]
     largest = abs(total)
     if min(values) < 0:
         largest = max(largest, fsum(abs(value) * count for value, count in zip(values, counts, strict=True)))
-    step = ulp(largest)
     if not isfinite(largest) or largest == 0 or not all(float(count).is_integer() for count in counts):
         return _distinct([Value(*each) for each in zip(values, counts, strict=True)])
+    step = max(min(_last_place(total), _fine(values, buckets)), ulp(largest))
     whole = [int(count) for count in counts]
     steps = [floor(value / step) for value in values]
     lacking = round(total / step) - sum(each * count for each, count in zip(steps, whole, strict=True))
@@ -112,6 +114,18 @@ def _adding_up(values: list[float], counts: list[float], total: float) -> list[V
         lacking -= more
         moved += [(each + every + 1, more), (each + every, count - more)]
     return _distinct([Value(each * step, float(count)) for each, count in moved if count])
+
+
+def _last_place(number: float) -> float:
+    """The power of two that is the lowest one in a number."""
+    numerator, denominator = number.as_integer_ratio()
+    return (numerator & -numerator) / denominator if numerator else inf
+
+
+def _fine(values: list[float], buckets: list[_Bucket]) -> float:
+    """A power of two that is little beside the width of every bucket, or beside the value of one that has no width."""
+    widths = [bucket.high - bucket.low or abs(value) for value, bucket in zip(values, buckets, strict=True)]
+    return ldexp(1.0, frexp(min(filter(None, widths), default=1.0))[1] - 11)
 
 
 def _distinct(values: list[Value]) -> list[Value]:
