@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
 import pytest
 
 from measurand import CollectorRegistry, Counter, Gauge, Histogram, Summary, clock
-from measurand.errors import ConfigurationError, ExportFailed
-from measurand.exporters.addresses import from_address
+from measurand.errors import ExportFailed
 from measurand.exporters.cloudwatch import CloudWatch
 from measurand.exporters.delivery import Delivery
 from measurand.exporters.protocol import Exporter
@@ -24,57 +20,14 @@ from measurand.lifecycle.exporting import Exporting
 from measurand.lifecycle.polling import Polling
 from measurand.testing.clock import FakeClock
 from measurand.testing.exporters import ExporterConformance
+from tests.exporters.cloudwatch_kit import REGION, Reader, exporter
 from tests.exporters.cloudwatch_stand_in import CloudWatchStandIn, Fault
 from tests.servers.emulators import CloudWatchEmulator
-from tests.support import SCALE, run_python
+from tests.support import SCALE
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("aws_credentials")]
 
-REGION = "eu-west-1"
 THROTTLED = Fault(400, "Throttling")
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those of the tests, and no others."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-
-
-@pytest.fixture
-def stand_in(cloudwatch: CloudWatchEmulator) -> Iterator[CloudWatchStandIn]:
-    with CloudWatchStandIn(cloudwatch.url) as running:
-        yield running
-
-
-class Reader:
-    """What the emulator has."""
-
-    def __init__(self, emulator: CloudWatchEmulator, namespace: str = "Kit") -> None:
-        self._client = emulator.client()
-        self._namespace = namespace
-
-    def statistics(self, name: str, labels: dict[str, str] | None = None) -> dict[str, float] | None:
-        """Of everything that was sent of a metric, of one series if there are labels."""
-        found = self._client.get_metric_statistics(
-            Namespace=self._namespace,
-            MetricName=name,
-            Dimensions=[{"Name": label, "Value": value} for label, value in (labels or {}).items()],
-            StartTime=datetime(2000, 1, 1, tzinfo=UTC),
-            EndTime=datetime(2100, 1, 1, tzinfo=UTC),
-            Period=30 * 86400,
-            Statistics=["Sum", "SampleCount", "Minimum", "Maximum"],
-        )["Datapoints"]
-        return found[0] if found else None
-
-    def sum(self, name: str, labels: dict[str, str] | None = None) -> float | None:
-        found = self.statistics(name, labels)
-        return None if found is None else found["Sum"]
 
 
 class OnTheEmulator(ExporterConformance):
@@ -118,10 +71,6 @@ class TestAtLeastOnce(OnTheEmulator):
 class TestAtMostOnce(OnTheEmulator):
     delivery = "at-most-once"
     gives_up_on_silence = True
-
-
-def exporter(stand_in: CloudWatchStandIn, **settings: Any) -> CloudWatch:
-    return CloudWatch("Kit", **({"region": REGION, "endpoint_url": stand_in.url} | settings))
 
 
 def test_every_number_is_read_back(cloudwatch: CloudWatchEmulator, stand_in: CloudWatchStandIn) -> None:
@@ -356,132 +305,3 @@ def test_a_service_says_what_it_could_not_send(stand_in: CloudWatchStandIn) -> N
     Gauge("level", "d", registry=registry).set(float("nan"))
     assert lifecycle.shutdown().lost == {}
     assert registry.get_sample_value("measurand_export_dropped_total", {"exporter": "cloudwatch"}) == 1
-
-
-class TestAClientOfTheUsers:
-    def test_it_is_used_and_left_alone(self, cloudwatch: CloudWatchEmulator, stand_in: CloudWatchStandIn) -> None:
-        client = cloudwatch.client(stand_in.url, config=single())
-        registry = CollectorRegistry()
-        Counter("orders", "d", registry=registry).inc(3)
-        one = CloudWatch("Kit", client=client)
-        one.check()
-        Delivery(one, registry).deliver()
-        one.close()
-        client.put_metric_data(Namespace="Kit", MetricData=[{"MetricName": "mine", "Value": 1.0}])
-        assert (Reader(cloudwatch).sum("orders_total"), Reader(cloudwatch).sum("mine")) == (3, 1)
-
-    def test_one_that_repeats_calls_is_refused(self, cloudwatch: CloudWatchEmulator) -> None:
-        with pytest.raises(ConfigurationError, match="must not repeat calls by itself"):
-            CloudWatch("Kit", client=cloudwatch.client())
-
-
-def single() -> Any:
-    from botocore.config import Config  # noqa: PLC0415 - slow to import
-
-    return Config(retries={"total_max_attempts": 1})
-
-
-class TestWhatIsMissing:
-    def test_credentials(self, monkeypatch: pytest.MonkeyPatch, stand_in: CloudWatchStandIn) -> None:
-        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-        one = exporter(stand_in)
-        with pytest.raises(ConfigurationError, match="there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-            one.check()
-        registry = CollectorRegistry()
-        counter = Counter("orders", "d", registry=registry)
-        counter.inc(3)
-        delivery = Delivery(one, registry)
-        with pytest.raises(ExportFailed, match="there are no AWS credentials") as failure:
-            delivery.deliver()
-        assert failure.value.dropped == 0
-        one.close()
-
-    def test_a_region(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        one = CloudWatch("Kit")
-        with pytest.raises(
-            ConfigurationError, match="there is no AWS region; give CloudWatch region='eu-west-1', or set AWS_DEFAULT_REGION"
-        ):
-            one.check()
-        with pytest.raises(ExportFailed, match="there is no AWS region"):
-            Delivery(one, registry_of_one()).deliver()
-        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        one.check()
-
-    def test_boto3(self) -> None:
-        done = run_python(
-            "import sys\nsys.modules['boto3'] = None\nfrom measurand.exporters import CloudWatch\n"
-            "try:\n    CloudWatch('Kit')\nexcept ImportError as reason:\n    print(type(reason).__name__, reason)"
-        )
-        assert done.stdout.strip() == "MissingExtra boto3 is not installed; run: pip install 'measurand[cloudwatch]'", done.stderr
-
-
-def registry_of_one() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    Counter("orders", "d", registry=registry).inc()
-    return registry
-
-
-def test_nothing_is_loaded_before_something_is_sent() -> None:
-    done = run_python(
-        "import sys\nfrom measurand.exporters import CloudWatch\nCloudWatch('Kit', region='eu-west-1')\n"
-        "print([name for name in sys.modules if name.startswith('boto')])"
-    )
-    assert done.stdout.strip() == "[]", done.stderr
-
-
-FORKING = """
-import os
-from measurand import CollectorRegistry, Gauge
-from measurand.exporters.cloudwatch import CloudWatch
-from measurand.exporters.delivery import Delivery
-
-registry = CollectorRegistry()
-Gauge("level", "d", registry=registry).set(1)
-delivery = Delivery(CloudWatch("Kit", region="eu-west-1", endpoint_url="{url}"), registry)
-delivery.deliver()
-delivery.deliver()
-child = os.fork()
-delivery.deliver()
-if child:
-    assert os.waitpid(child, 0)[1] == 0
-os._exit(0)
-"""
-
-
-def test_a_forked_child_has_a_connection_of_its_own(stand_in: CloudWatchStandIn) -> None:
-    done = run_python(FORKING.replace("{url}", stand_in.url))
-    assert done.returncode == 0, done.stderr
-    ports = [call.peer for call in stand_in.calls]
-    assert len(ports) == 4
-    assert ports[0] == ports[1]
-    assert sorted(map(ports.count, set(ports))) == [1, 3]
-
-
-def test_an_address_says_all_of_it(cloudwatch: CloudWatchEmulator, stand_in: CloudWatchStandIn) -> None:
-    address = (
-        f"cloudwatch://Shop/Web%20site?region={REGION}&endpoint_url={stand_in.url}&dimension.Stage=live&delivery=at-least-once"
-        "&compress=0&storage_resolution=1&max_calls=3&interval=10&timeout=30&name=cw"
-    )
-    one: Any = from_address(address)
-    assert (one.name, one.interval, repr(one)) == ("cw", 10, "CloudWatch('Shop/Web site')")
-    Delivery(one, registry_of_one()).deliver()
-    one.close()
-    assert Reader(cloudwatch, "Shop/Web site").sum("orders_total", {"Stage": "live"}) == 1
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: CloudWatch("AWS/Shop"), "a namespace of CloudWatch has 1 to 255 printable ASCII characters"),
-        (lambda: CloudWatch("Shop", delivery="exactly-once"), "delivery of CloudWatch must be 'at-most-once' or 'at-least-once'"),  # type: ignore[arg-type]
-        (lambda: CloudWatch("Shop", storage_resolution=30), "storage_resolution of CloudWatch must be 1 or 60 seconds, not 30"),
-        (lambda: CloudWatch("Shop", timeout=0), "timeout of CloudWatch must be a number of seconds above 0, not 0"),
-        (lambda: CloudWatch("Shop", max_calls=0), "max_calls of CloudWatch must be at least 1, not 0"),
-        (lambda: CloudWatch("Shop", dimensions={"Stage": ""}), "a dimension of CloudWatch has a name and a value"),
-        (lambda: from_address("cloudwatch://"), "a namespace of CloudWatch"),
-        (lambda: from_address("cloudwatch://Shop?regoin=x"), "has no option 'regoin'; is 'region' meant?"),
-    ],
-)
-def test_what_cannot_be_used_is_said_at_once(make: Callable[[], Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        make()

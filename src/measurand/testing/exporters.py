@@ -72,6 +72,7 @@ HOSTILE = (
 PATIENCE = 30.0
 """Seconds that a peer may take to show what it has got."""
 
+_Stop = Callable[[float], ShutdownReport]
 _runs = count(1)
 
 
@@ -111,8 +112,7 @@ class ExporterConformance:
         peer: Host and port on which the peer takes TCP connections, as ``"127.0.0.1:1234"``: failures are tested then; ``None`` where it is
             not spoken to by TCP.
         answers: Whether the peer says that it has got something. One that says nothing cannot be known to have failed.
-        gives_up_on_silence: Whether a delivery of which the peer said nothing is given up, and not repeated; one whose connection the peer
-            closed without a word is such a delivery.
+        gives_up_on_silence: Whether a delivery of which the peer said nothing is given up, and not repeated.
         closings: How often the exporter is closed at a random moment.
     """
 
@@ -341,9 +341,7 @@ class ExporterConformance:
             yield gate
 
     @contextmanager
-    def _running(
-        self, numbers: Numbers, address: str | None, timeout: float, *, interval: float
-    ) -> Iterator[Callable[[float], ShutdownReport]]:
+    def _running(self, numbers: Numbers, address: str | None, timeout: float, *, interval: float) -> Iterator[_Stop]:
         """The exporter on its schedule, as in a service; yields what ends it."""
         registry = CollectorRegistry()  # what is said of polling and exporting is not what is sent
         polling = Polling(registry=registry)
