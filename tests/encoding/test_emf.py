@@ -69,8 +69,9 @@ def test_no_limit_is_passed_however_much_there_is() -> None:
 
 def test_what_cannot_be_written_is_said_and_the_rest_is_there() -> None:
     labels = tuple((f"label{number:02}", "x") for number in range(31))
+    late = PointFamily("late", "gauge", "d", "", [Series((), (1.0,), None, NOW - 15 * 86400)])
     found, refusals = encode(
-        [family("gauge", nan), family("gauge", inf, name="b"), family("counter", 1.0, labels=labels), family("gauge", 2.0, name="c")],
+        [family("gauge", nan), family("gauge", inf, name="b"), family("counter", 1.0, labels=labels), late, family("gauge", 2.0, name="c")],
         "S",
         NOW,
     )
@@ -79,6 +80,7 @@ def test_what_cannot_be_written_is_said_and_the_rest_is_there() -> None:
         ("orders", "its value is infinite or no number"),
         ("b", "its value is infinite or no number"),
         ("orders_total", "it has more than 30 dimensions"),
+        ("late", "its time stamp is older than two weeks, or more than two hours ahead"),
     ]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -146,6 +148,57 @@ def test_lines_on_standard_output_are_never_mixed_with_others(capfd: pytest.Capt
     assert sum(document.get("orders_total", 0) for document in lines) == 300
 
 
+MANY = """
+import os, sys
+from measurand import CollectorRegistry, Counter
+from measurand.exporters import EMF
+from measurand.exporters.delivery import Delivery
+
+registry = CollectorRegistry()
+for number in range(200):
+    Counter(f"{sys.argv[1]}_{number}", "d", registry=registry).inc()
+delivery = Delivery(EMF("Shop"), registry)
+for _ in range(40):
+    for collector in registry.collectors():
+        collector.inc()
+    delivery.deliver()
+"""
+
+
+def test_lines_of_several_processes_on_one_pipe_do_not_mix() -> None:
+    reading, writing = os.pipe()
+    programs = [subprocess.Popen([sys.executable, "-c", MANY, f"program{number}"], stdout=writing) for number in range(3)]
+    os.close(writing)
+    with open(reading, encoding="utf-8") as pipe:
+        found = [json.loads(line) for line in pipe]
+    assert [program.wait(60) for program in programs] == [0, 0, 0]
+    for number in range(3):
+        assert sum(document.get(f"program{number}_199_total", 0) for document in found) == 41
+
+
+def test_what_was_written_before_a_stream_failed_is_not_written_again() -> None:
+    class Filling(io.StringIO):
+        room = 1
+
+        def write(self, text: str) -> int:
+            self.room -= 1
+            if self.room < 0:
+                raise OSError(28, "No space left on device")
+            return super().write(text)
+
+    registry, stream = CollectorRegistry(), Filling()
+    orders = Counter("orders", "d", ["channel"], registry=registry)
+    for channel in ("web", "shop", "phone"):
+        orders.labels(channel).inc(3)
+    delivery = Delivery(EMF("Shop", destination=stream), registry)
+    with pytest.raises(OSError, match="No space left"):
+        delivery.deliver()
+    stream.room = 10
+    delivery.deliver()
+    found = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert sorted((document["channel"], document["orders_total"]) for document in found) == [("phone", 3), ("shop", 3), ("web", 3)]
+
+
 def test_what_a_stream_does_not_take_is_written_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.StringIO):
         full = True
@@ -181,11 +234,12 @@ def test_an_address_says_all_of_it(agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: EMF(""), "CloudWatch's namespace must be 1 to 255 printable ASCII characters, not ''"),
-        (lambda: EMF(":x"), "namespace must be"),
+        (lambda: EMF(""), "a namespace of CloudWatch has 1 to 255 printable ASCII characters .*; '' is none"),
+        (lambda: EMF("AWS/x"), "'AWS/x' is none"),
+        (lambda: EMF("x", dimensions={"team": ""}), "a dimension of CloudWatch has a name and a value; 'team' is given as ''"),
         (lambda: EMF("x", destination="stderr"), "EMF goes to stdout, tcp://host:25888 or udp://host:25888, not to 'stderr'"),
         (lambda: EMF("x", destination="tcp://"), "is no address to send to"),
-        (lambda: from_address("emf:"), "namespace must be"),
+        (lambda: from_address("emf:"), "a namespace of CloudWatch"),
     ],
 )
 def test_what_cannot_be_used_is_said_at_once(make: Callable[[], Any], said: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from math import fsum
 from typing import Any, NamedTuple
 
-from measurand.encoding.cloudwatch import Refusal, dimensions_of, fitting, name_of, unit_of, values_of
+from measurand.encoding.cloudwatch import Refusal, dimensions_of, fitting, moment_of, name_of, unit_of, values_of
 from measurand.metrics.points import PointFamily, Series
 
 __all__ = ["Document", "encode"]
@@ -64,12 +64,12 @@ def encode(
         for series in family.series:
             try:
                 named = dimensions_of(series.labels, dimensions or {})
+                moment = int(moment_of(series, now) * 1000)
                 value = _value(family, series)
             except ValueError as reason:
                 refusals.append(Refusal(family.exposed_name, str(reason)))
                 continue
             if value is not None:
-                moment = int((now if series.timestamp is None else series.timestamp) * 1000)
                 groups.setdefault((moment, tuple(named.items())), []).append(_Metric(name, unit, value, family, series))
     documents = []
     for (moment, named_items), metrics in groups.items():

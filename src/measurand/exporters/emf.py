@@ -12,6 +12,7 @@ from typing import Literal, Self, TextIO
 from urllib.parse import SplitResult, urlsplit
 
 from measurand import clock
+from measurand.encoding.cloudwatch import checked_dimensions, checked_namespace
 from measurand.encoding.emf import LARGEST, Document, encode
 from measurand.errors import ConfigurationError, ExportFailed
 from measurand.exporters.addresses import Options
@@ -25,6 +26,9 @@ __all__ = ["EMF"]
 PORT = 25888
 LARGEST_DATAGRAM = 60_000
 """Bytes of a document that goes over UDP."""
+
+LARGEST_LINE = 4095
+"""Bytes of a document that goes to a stream: with its end it is what a pipe takes in one piece, whoever else writes to it."""
 
 
 class EMF:
@@ -54,14 +58,12 @@ class EMF:
         timeout: float = 5.0,
         name: str = "emf",
     ) -> None:
-        if not namespace or len(namespace) > 255 or namespace.startswith(":") or not namespace.isascii() or not namespace.isprintable():
-            raise ConfigurationError(f"CloudWatch's namespace must be 1 to 255 printable ASCII characters, not {namespace!r}")
         self.name = name
         self.interval = interval
-        self._namespace = namespace
-        self._dimensions = dict(dimensions or {})
+        self._namespace = checked_namespace(namespace)
+        self._dimensions = checked_dimensions(dimensions)
         self._timeout = timeout
-        self._largest = LARGEST
+        self._largest = LARGEST_LINE
         self._refusals = Refusals("CloudWatch")
         self._stream: TextIO | None = None
         self._agent: StreamPeer | None = None
@@ -74,6 +76,7 @@ class EMF:
         self._shown = destination
         if url.scheme == "tcp":
             self._agent = StreamPeer(host_and_port(url.netloc, PORT))
+            self._largest = LARGEST
         elif url.scheme == "udp":
             self._datagrams = DatagramPeer("udp", host_and_port(url.netloc, PORT))
             self._largest = LARGEST_DATAGRAM
@@ -109,11 +112,7 @@ class EMF:
         elif self._datagrams is not None:
             self._send(self._datagrams, documents, snapshot, timeout)
         else:
-            stream = self._stream if self._stream is not None else sys.stdout
-            if stream is None:
-                raise ExportFailed("the program has no standard output to write metrics to")
-            stream.write("".join([document.data.decode() + "\n" for document in documents]))  # whole lines, in one piece
-            stream.flush()
+            self._write(documents, snapshot)
 
     def check(self) -> None:
         """Say if no agent is there.
@@ -131,6 +130,15 @@ class EMF:
         if self._datagrams is not None:
             self._datagrams.close()
 
+    def _write(self, documents: list[Document], snapshot: Snapshot) -> None:
+        stream = self._stream if self._stream is not None else sys.stdout
+        if stream is None:
+            raise ExportFailed("the program has no standard output to write metrics to")
+        for document in documents:
+            stream.write(document.data.decode() + "\n")  # a line in one piece
+            stream.flush()
+            _acknowledge(snapshot, document)
+
     def _send(self, peer: DatagramPeer, documents: list[Document], snapshot: Snapshot, timeout: float) -> None:
         deadline = clock.system_monotonic() + timeout
         for document in documents:
@@ -138,5 +146,9 @@ class EMF:
             if left <= 0:
                 raise ExportFailed(f"{peer.shown} takes too long: a part of the numbers is left for the next time")
             peer.send(document.data + b"\n", left)
-            for family, series in document.content:
-                snapshot.acknowledge(family, (series,))
+            _acknowledge(snapshot, document)
+
+
+def _acknowledge(snapshot: Snapshot, document: Document) -> None:
+    for family, series in document.content:
+        snapshot.acknowledge(family, (series,))
