@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -167,6 +168,7 @@ for _ in range(40):
 
 def test_lines_of_several_processes_on_one_pipe_do_not_mix() -> None:
     reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)  # one page: what is larger has to be cut
     programs = [subprocess.Popen([sys.executable, "-c", MANY, f"program{number}"], stdout=writing) for number in range(3)]
     os.close(writing)
     with open(reading, encoding="utf-8") as pipe:
