@@ -1,7 +1,8 @@
 """Measures measurand beside its peers, in one run, and writes what it found to ``benchmarks/RESULTS.md``.
 
 ``python -m benchmarks`` runs everything, ``--quick`` a rough version in under a minute, ``--only NAME`` (repeatable) one library,
-one benchmark or one group. ``python -m benchmarks.check`` is what a shared machine can hold of it: counts, and ratios with a wide margin.
+one benchmark or one group; with ``--refresh`` its tables take the place of those in ``RESULTS.md``, and say that they are from a run of
+their own. ``python -m benchmarks.check`` is what a shared machine can hold of it: counts, and ratios with a wide margin.
 
 How it works, so that the figures can be judged:
 

@@ -13,6 +13,7 @@ from time import perf_counter
 
 from benchmarks import machine
 from benchmarks.adapters import Adapter, libraries
+from benchmarks.page import refreshed
 from benchmarks.report import render
 from benchmarks.results import Figures, Results
 from benchmarks.suite import SUITE
@@ -40,6 +41,9 @@ def main() -> None:
         "--raw", type=Path, help="where to keep every single figure, as JSON; benchmarks that stand there are not run again"
     )
     parser.add_argument("--render", action="store_true", help="measure nothing: make the report from what --raw kept")
+    parser.add_argument(
+        "--refresh", action="store_true", help="put the tables that were measured into the report that is there, and leave its others"
+    )
     options = parser.parse_args()
 
     results = Results(machine={**machine.facts(), "mode": "quick" if options.quick else "full"})
@@ -51,8 +55,10 @@ def main() -> None:
         benchmarks = [name for name, benchmark in SUITE.items() if not wanted or name in wanted or benchmark.group in wanted]
         measure(results, chosen, benchmarks, options.raw)
     report = render(results)
-    output = options.output or (None if options.quick or options.only else HERE / "RESULTS.md")
-    if output:
+    output = options.output or (None if (options.quick or options.only) and not options.refresh else HERE / "RESULTS.md")
+    if options.refresh:
+        output.write_text(refreshed(output.read_text(), results))
+    elif output:
         output.write_text(report)
     else:
         sys.stdout.write(report)

@@ -49,6 +49,8 @@ SCRAPE = (12.0, 3.0)
 SEEN = 2.0  # an increment that other processes see, beside one in private memory
 COMPANY = (12.0, 1.5)  # the same beside prometheus_client in multiprocess mode
 WORKERS = 4.0  # a scrape after some workers have come and gone, beside theirs
+DESTINATIONS = 1.5  # an increment while five destinations are delivered to, beside one without any
+COUNTING = (("datadog", (20.0, 5.0)), ("statsd", (20.0, 5.0)))  # one count beside these clients' call
 REQUESTS = (("fastapi", 10, OnFastAPI, 4.0), ("fastapi", 200, OnFastAPI, 6.0), ("flask", 10, OnFlask, 1.5))
 EMPTY_CALLS = 4.0
 BLOCKS, KEPT = 20, 1 << 20  # what the interpreter itself may do meanwhile
@@ -175,6 +177,18 @@ def several(column: int) -> Iterator[Verdict]:
     yield f"a scrape after them is {ratio:.1f} times as fast as prometheus_client's, at least {WORKERS:g}", ratio >= WORKERS
 
 
+def destinations(column: int) -> Iterator[Verdict]:
+    """Whoever records does not pay for destinations."""
+    name = ("measurand", "measurand_pure")[column]
+    rounds = [one(name, libraries()[name], "backends_inc", quick=True) or {} for _ in range(3)]
+    ratio = median(figures["ns"] / figures["none"] for figures in rounds)
+    yield f"inc with five destinations takes {ratio:.2f} times one with none, at most {DESTINATIONS:g}", ratio <= DESTINATIONS
+    for peer, bounds in COUNTING:
+        both = [[one(key, libraries()[key], "counting", quick=True) or {} for key in (name, peer)] for _ in range(3)]
+        ratio = median(theirs["ns"] / ours["ns"] for ours, theirs in both)
+        yield f"one count takes 1/{ratio:.0f} of a call of {peer}'s client, at most 1/{bounds[column]:g}", ratio >= bounds[column]
+
+
 def verdicts() -> Iterator[Verdict]:
     """Every check of the core that this process runs on."""
     if os.environ.get("MEASURAND_PURE") == "1":
@@ -183,6 +197,7 @@ def verdicts() -> Iterator[Verdict]:
         yield from ratios(1)
         yield from scrapes(1)
         yield from several(1)
+        yield from destinations(1)
         return
     yield "measurand runs on its C core", on_c_core()
     yield from allocations()
@@ -193,6 +208,7 @@ def verdicts() -> Iterator[Verdict]:
     yield from scrapes(0)
     yield from requests()
     yield from several(0)
+    yield from destinations(0)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ __all__ = ["GOALS", "Goal"]
 
 OURS, PURE, THEIRS, PEER = "measurand", "measurand_pure", "prometheus_client", "pytheus"
 SHARING = "prometheus_client_multiprocess"
+TO_DATADOG, TO_STATSD = "datadog", "statsd"
 ON_FASTAPI, ON_STARLETTE, ON_FLASK = "prometheus_fastapi_instrumentator", "starlette_exporter", "prometheus_flask_exporter"
 
 
@@ -59,6 +60,11 @@ def _growth(large: str, small: str) -> Callable[[Results], float | None]:
         return above / below if above and below else None
 
     return value
+
+
+def _added_by(benchmark: str) -> Callable[[Results], float | None]:
+    """How many times as long a recording takes with five destinations as with none."""
+    return lambda results: results.ratio(benchmark, OURS, OURS, "ns", "none")
 
 
 def _slowest_pure_row(results: Results) -> float | None:
@@ -121,6 +127,25 @@ GOALS = (
         lambda r: r.ratio("workers_256", OURS, OURS, "bytes", "bytes_before"),
         1.0,
         at_least=False,
+    ),
+    Goal("`inc()` with five destinations, beside none", _added_by("backends_inc"), 1.05, at_least=False),
+    Goal("`labels(3).inc()` with five destinations, beside none", _added_by("backends_labels"), 1.05, at_least=False),
+    *(
+        Goal(f"{what}, beside {peer}'s client", _times(benchmark, theirs=peer), 100)
+        for what, benchmark in (("one count, labels known", "counting"), ("one count, labels given", "counting_labels"))
+        for peer in (TO_DATADOG, TO_STATSD)
+    ),
+    *(
+        Goal(f"delivery of 10k series {what}", _times(f"delivery_{destination}", "work", theirs=peer), 1)
+        for destination, what, peer in (
+            ("statsd", "to StatsD, beside statsd", "statsd"),
+            ("dogstatsd", "to DogStatsD, beside datadog", "datadog"),
+            ("pushgateway", "to a Pushgateway, beside prometheus_client", THEIRS),
+            ("remote_write", "by remote write, beside protobuf", "protobuf"),
+            ("otlp", "over OTLP, beside opentelemetry-sdk", "opentelemetry_sdk"),
+            ("cloudwatch", "to CloudWatch, beside boto3", "boto3"),
+            ("emf", "as EMF, beside aws-embedded-metrics", "aws_embedded_metrics"),
+        )
     ),
     Goal(
         "100k series scraped without a pause: p99 lateness of another thread",

@@ -13,13 +13,13 @@ measure, how, and where they say little.
 ## How to read this page
 
 **What is measured.** The cost of recording a number, of measuring a request, of rendering the registry, of all this where several
-processes are one service, and of having the library in the process at all.
+processes are one service, of destinations that are pushed to, and of having the library in the process at all.
 Every library does the same work through its own documented interface, with the same labels, buckets and values; `_created` series
 are off everywhere, and limits on the number of series are lifted.
 
 **What is not.** Whether any of it matters to you. A service that counts a thousand events a second through prometheus_client's
 `labels().inc()` spends about a thousandth of a core on it; what you notice first is more likely a scrape of many series. Nothing is
-said here about push exporters or features, and a library that does more per call may be worth its price:
+said here about features, and a library that does more per call may be worth its price:
 OpenTelemetry's SDK carries views, exemplars and exchangeable aggregations through every call.
 
 **How.** Each figure comes from a fresh process per library, benchmark and round, and rounds go round the libraries (A B C …,
@@ -29,7 +29,8 @@ measurand takes a twentieth. **Below 1 x, measurand loses.** A median of ratios 
 cells gives nearly, not exactly, the number in brackets.
 
 **What noise does.** The machine is a shared virtual one, its clock is not fixed, and nothing is pinned to a core. "This run" says how
-unsteady it was; the last table says how far the rounds lie apart. Trust ratios more than times, large ratios more than small
+unsteady it was; under each table stands how far the rounds lie apart. A table that was measured in a run of its own says so above its
+rows. Trust ratios more than times, large ratios more than small
 ones, and no difference that is smaller than the spread.
 
 **Where it is unfair.** A call that is repeated in a loop finds everything in the processor's caches; this flatters everybody, and the
@@ -82,6 +83,22 @@ NOTES: dict[str, tuple[str, ...]] = {
         "added one to a counter that it has inherited; the child's first increment is where prometheus_client notices that it is another "
         "process.",
     ),
+    "backends": (
+        "Where measurand has destinations, a thread of the service delivers to each of them four times a second meanwhile (StatsD, "
+        "DogStatsD, a Pushgateway, OTLP and remote write, all real, to a process that swallows everything). What is timed is the processor "
+        "time of the thread that records; what deliveries cost stands in the tables below. None, one and five take turns in one process.",
+        "A count for (Dog)StatsD: statsd and datadog send a datagram to a UDP socket in the call; datadog, aggregating, adds up and sends "
+        "in a thread of its own; measurand adds to a cell, and its exporter StatsD sends the differences.",
+        "Where the labels are known before, measurand has a bound child, statsd a ready name, datadog a ready list of tags.",
+    ),
+    **{
+        f"delivery_{name}": (
+            "All counters have changed since the delivery before. From the numbers in memory to the last byte that the receiver has been "
+            "handed, and its answer where there is one; the receiver is another process. For measurand this is all that a service does: a "
+            "snapshot, differences where these are sent, encoding, sending. Each library sends three labels in every series.",
+        )
+        for name in ("statsd", "dogstatsd", "pushgateway", "remote_write", "otlp", "cloudwatch", "emf")
+    },
     "stall": (
         "A tick's lateness is the time from when it should have run to when it ran; each tick that falls into a stall counts. A "
         "thread that scrapes without any pause is the worst case: a real Prometheus asks every 15 s or so, and the figures hold while "

@@ -9,9 +9,11 @@ from benchmarks.goals import GOALS, OURS
 from benchmarks.preface import NOTES, PREFACE
 from benchmarks.results import Results
 
-__all__ = ["render"]
+__all__ = ["HELD", "TABLES", "facts", "render"]
 
 DASH = "–"
+
+HELD = "What we hold ourselves to"
 
 
 def nanoseconds(value: float) -> str:
@@ -111,6 +113,16 @@ def _added(benchmark: str, what: str) -> tuple[Row, ...]:
     )
 
 
+def _delivered(destination: str) -> tuple[Row, ...]:
+    benchmark = f"delivery_{destination}"
+    return (
+        Row("processor time", benchmark, "work", seconds),
+        Row("wall time", benchmark, "wall", seconds),
+        Row("the first time, processor time", benchmark, "first", seconds),
+        Row("bytes", benchmark, "bytes", plain),
+    )
+
+
 def _shared(benchmark: str, what: str) -> tuple[Row, ...]:
     return (
         Row(what, benchmark),
@@ -191,6 +203,32 @@ TABLES = (
         ),
     ),
     Table(
+        "Recording for destinations",
+        "backends",
+        (
+            Row("`child.inc()`, five destinations", "backends_inc"),
+            Row("the same, one destination", "backends_inc", "one", ratio=False),
+            Row("the same, none", "backends_inc", "none", ratio=False),
+            Row("`labels(3 positional).inc()`, five destinations", "backends_labels"),
+            Row("the same, one destination", "backends_labels", "one", ratio=False),
+            Row("the same, none", "backends_labels", "none", ratio=False),
+            Row("one count for (Dog)StatsD, labels known before", "counting"),
+            Row("one count for (Dog)StatsD, labels given in the call", "counting_labels"),
+        ),
+    ),
+    *(
+        Table(f"A delivery of 10,000 counters {how}", f"delivery_{name}", _delivered(name))
+        for name, how in (
+            ("statsd", "to StatsD"),
+            ("dogstatsd", "to DogStatsD"),
+            ("pushgateway", "to a Pushgateway"),
+            ("remote_write", "by remote write"),
+            ("otlp", "over OTLP"),
+            ("cloudwatch", "to CloudWatch"),
+            ("emf", "as EMF"),
+        )
+    ),
+    Table(
         "How late others run while many series are scraped without a pause",
         "stall",
         (
@@ -223,21 +261,26 @@ TABLES = (
 
 def render(results: Results) -> str:
     """The whole page."""
-    machine = results.machine
-    facts = [
-        f"- **When and how:** {machine['date']}, a {machine['mode']} run of {_duration(results.seconds)}{_sittings(results)}.",
-        f"- **Machine:** {machine['processor']}; {machine['system']}.",
-        f"- **Interpreter:** {machine['interpreter']}.",
-        "- **Libraries:** " + ", ".join(f"{results.titles[name]} {version}" for name, version in results.versions.items()) + ".",
-        f"- **Noise:** {_noise(results)}.",
-    ]
-    parts = [PREFACE.strip(), "## This run\n\n" + "\n".join(facts)]
+    parts = [PREFACE.strip(), "## This run\n\n" + "\n".join(f"- **{what}:** {said}." for what, said in facts(results).items())]
     for table in TABLES:
         rows = [row for row in table.rows if results.has(row.benchmark)]
         if rows:
-            parts.append(f"## {table.title}\n\n{_table(results, rows)}{_notes(results, table.key, rows)}")
-    parts += [part for part in (_goals(results), _spread(results)) if part]
+            parts.append(f"## {table.title}\n\n{_table(results, rows)}{_notes(results, table.key, rows)}{_spread(results, rows)}")
+    parts += [part for part in (_goals(results),) if part]
     return "\n\n".join(parts) + "\n"
+
+
+def facts(results: Results, table: Table | None = None) -> dict[str, str]:
+    """When, where and with what it was measured, and how quiet it was; of one table, or all of them."""
+    machine = results.machine
+    of = [name for name in results.versions if table is None or any(_took_part(results, row.benchmark, name) for row in table.rows)]
+    return {
+        "When and how": f"{machine['date']}, a {machine['mode']} run of {_duration(results.seconds)}{_sittings(results)}",
+        "Machine": f"{machine['processor']}; {machine['system']}",
+        "Interpreter": machine["interpreter"],
+        "Libraries": ", ".join(f"{results.titles[name]} {results.versions[name]}" for name in of),
+        "Noise": _noise(results),
+    }
 
 
 def _duration(taken: float) -> str:
@@ -264,11 +307,16 @@ def _markdown(head: list[str], lines: list[list[str]]) -> str:
 
 def _table(results: Results, rows: list[Row]) -> str:
     """The rows, with a column for each library that took part in any of them."""
-    columns = [library for library in results.titles if any(library in results.rounds.get(row.benchmark, {}) for row in rows)]
+    columns = [library for library in results.titles if any(_took_part(results, row.benchmark, library) for row in rows)]
     return _markdown(
         ["", *(results.titles[library] for library in columns)],
         [[row.title, *(row.cell(results, library) for library in columns)] for row in rows],
     )
+
+
+def _took_part(results: Results, benchmark: str, library: str) -> bool:
+    """Whether it has been run for a library that has something to be run."""
+    return any(figures is not None for figures in results.rounds.get(benchmark, {}).get(library, []))
 
 
 def _notes(results: Results, key: str, rows: list[Row]) -> str:
@@ -292,20 +340,20 @@ def _goals(results: Results) -> str:
             lines.append([goal.title, wanted, f"{digits(value)}{goal.unit}", "met" if goal.met(value) else "**missed**"])
     if not lines:
         return ""
-    return f"## What we hold ourselves to\n\n{_markdown(['', 'goal', 'this run', ''], lines)}"
+    return f"## {HELD}\n\n{_markdown(['', 'goal', 'this run', ''], lines)}"
 
 
-def _spread(results: Results) -> str:
+def _spread(results: Results, rows: list[Row]) -> str:
     """How far the rounds lie apart, for every figure that was taken three times or more."""
+    libraries = [library for library in results.titles if any(_took_part(results, row.benchmark, library) for row in rows)]
     lines = []
-    for row in (row for table in TABLES for row in table.rows if row.ratio):
-        cells = [results.spread(row.benchmark, library, row.figure) for library in results.titles]
+    for row in (row for row in rows if row.ratio):
+        cells = [results.spread(row.benchmark, library, row.figure) for library in libraries]
         if any(cell is not None for cell in cells):
             lines.append([row.title, *(DASH if cell is None else f"{cell:.0%}" for cell in cells)])
     if not lines:
         return ""
     return (
-        "## How far the rounds lie apart\n\nThe middle half of the rounds, as a share of the median. "
-        "A difference between two libraries that is smaller than this "
-        f"means nothing.\n\n{_markdown(['', *results.titles.values()], lines)}"
+        "\n\nHow far the rounds lie apart: the middle half of them, as a share of the median. A difference that is smaller means nothing."
+        f"\n\n{_markdown(['', *(results.titles[library] for library in libraries)], lines)}"
     )

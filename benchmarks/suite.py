@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import exposition, hotpath, http, imports, memory, processes, stall, threads
+from benchmarks import backends, exposition, hotpath, http, imports, memory, processes, stall, threads
 from benchmarks.adapters import Adapter
 
 __all__ = ["SUITE", "Benchmark", "measured"]
@@ -79,6 +79,21 @@ def _stall(ticker: str) -> Benchmark:
     return Benchmark("stall", _on_instance(stall.run), settings, {"series": 10_000, "seconds": 0.5}, rounds=5)
 
 
+def _backends(benchmark: str) -> Benchmark:
+    settings = {"benchmark": benchmark, "seconds": 0.05, "repeats": 5}
+    return Benchmark("backends", _on_instance(backends.recording), settings, {"seconds": 0.02, "repeats": 2}, rounds=9)
+
+
+def _counting(known: bool) -> Benchmark:
+    settings = {"known": known, "seconds": 0.05, "repeats": 5}
+    return Benchmark("backends", _on_instance(backends.counting), settings, {"seconds": 0.02, "repeats": 2}, rounds=9)
+
+
+def _delivery(destination: str) -> Benchmark:
+    settings = {"destination": destination, "series": 10_000, "repeats": 5}
+    return Benchmark("deliveries", _on_instance(backends.delivering), settings, {"series": 1_000, "repeats": 3}, rounds=7)
+
+
 def _memory(held: bool) -> Benchmark:
     return Benchmark("memory", _on_instance(memory.run), {"series": 100_000, "held": held}, {"series": 20_000})
 
@@ -120,6 +135,11 @@ SUITE: dict[str, Benchmark] = {
     "scrape_4": _several(processes.scrape, 9, {"repeats": 3}, repeats=11),
     "workers_256": _several(processes.come_and_go, 3, {"generations": 13, "repeats": 3}, generations=253, repeats=11),
     "fork": _several(processes.fork, 9, {"repeats": 5}, repeats=21),
+    "backends_inc": _backends("inc"),
+    "backends_labels": _backends("labels_positional"),
+    "counting": _counting(known=True),
+    "counting_labels": _counting(known=False),
+    **{f"delivery_{destination}": _delivery(destination) for destination in backends.DESTINATIONS},
     "stall_thread": _stall("thread"),
     "stall_loop": _stall("loop"),
     "memory": _memory(held=False),

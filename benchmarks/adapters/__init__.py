@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
+
+from benchmarks.sinks import Sink
 
 __all__ = ["BUCKETS", "LABEL_NAMES", "RECORDING", "Adapter", "Code", "libraries"]
 
@@ -140,6 +143,22 @@ class Adapter:
     def shared_files(self) -> list[Path]:
         """The files through which this process and others show their numbers to each other."""
         return []
+
+    # -- destinations
+
+    def destinations(self, sink: Sink) -> AbstractContextManager[Callable[[int], AbstractContextManager[Callable[[], bool]]]] | None:
+        """A service that runs while the block lasts. Called with a number it delivers this instance's metrics to as many destinations, for
+        the time of an inner block, which is given what says whether all of them have got something."""
+        return None
+
+    def counted_for_server(self, sink: Sink, known: bool, until: ExitStack) -> Code | None:
+        """Count one of three labels for a server of StatsD or DogStatsD, with the labels ``known`` before, or given in the statement; what
+        has to be ended goes to ``until``."""
+        return None
+
+    def delivery(self, destination: str, sink: Sink) -> tuple[Touch, Callable[[], object]] | None:
+        """A counter with :data:`LABEL_NAMES` and no limit on its series: what adds to one of them, and what delivers all of them."""
+        return None
 
     # -- the rest
 

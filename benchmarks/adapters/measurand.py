@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.adapters import RECORDING, Code
+from benchmarks.adapters import RECORDING, Code, Touch, _destinations
 from benchmarks.adapters._prometheus_style import PrometheusStyle
+from benchmarks.sinks import Sink
 
 
 class Library(PrometheusStyle):
     title = "measurand"
     distribution = "measurand"
     order = 0
-    groups = (*RECORDING, "http", "processes")
+    groups = (*RECORDING, "http", "processes", "backends", "deliveries")
     module = "measurand"
     import_statement = "import measurand"
     first_counter = "from measurand import Counter; Counter('requests_total', 'Requests')"
@@ -29,6 +31,16 @@ class Library(PrometheusStyle):
         with open("/proc/self/maps") as maps:
             places = {Path(line.split()[-1]).parent for line in maps if "/lane-" in line}
         return [file for place in places for file in place.iterdir()]
+
+    def destinations(self, sink: Sink) -> AbstractContextManager[_destinations.Having]:
+        return _destinations.running(self.registry, sink)
+
+    def counted_for_server(self, sink: Sink, known: bool, until: ExitStack) -> Code:
+        until.enter_context(until.enter_context(_destinations.running(self.registry, sink))(1))
+        return self.inc() if known else self.labels_positional()
+
+    def delivery(self, destination: str, sink: Sink) -> tuple[Touch, Callable[[], object]]:
+        return self.counter_series(), _destinations.delivering(destination, self.registry, sink)
 
     def fastapi(self, app: Any) -> Any:
         from measurand.integrations.fastapi import install  # noqa: PLC0415 - imported when it is measured

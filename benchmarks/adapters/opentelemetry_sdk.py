@@ -7,7 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar
 
-from benchmarks.adapters import BUCKETS, Adapter, Code, Touch
+from benchmarks.adapters import BUCKETS, RECORDING, Adapter, Code, Touch
+from benchmarks.sinks import Sink
 
 NO_TEXT = "opentelemetry-sdk has no text format of its own (its Prometheus exporter hands the work to prometheus_client)."
 
@@ -16,6 +17,7 @@ class Library(Adapter):
     title = "opentelemetry-sdk"
     distribution = "opentelemetry-sdk"
     order = 20
+    groups = (*RECORDING, "deliveries")
     import_statement = "import opentelemetry.sdk.metrics, opentelemetry.sdk.metrics.export"
     first_counter = (
         "from opentelemetry.sdk.metrics import MeterProvider; from opentelemetry.sdk.metrics.export import InMemoryMetricReader; "
@@ -31,15 +33,13 @@ class Library(Adapter):
         "counters_10k": NO_TEXT,
         "stall_thread": NO_TEXT,
         "memory": "opentelemetry-sdk's in-memory reader renders no text, so there is nothing to be measured after a scrape.",
+        "delivery_otlp": "opentelemetry-sdk: a periodic reader that is told to flush, with opentelemetry-exporter-otlp-proto-http. Neither "
+        "side compresses.",
     }
 
     def __init__(self) -> None:
-        metrics = import_module("opentelemetry.sdk.metrics")
-        reader: Any = import_module("opentelemetry.sdk.metrics.export").InMemoryMetricReader
-        many = {metrics.Counter: 10_000_000}
-        limited = "cardinality_limits" in inspect.signature(reader).parameters  # older releases know no limit
-        self.reader = reader(cardinality_limits=many) if limited else reader()
-        self.meter: Any = metrics.MeterProvider([self.reader], shutdown_on_exit=False).get_meter("benchmarks")
+        self.reader = _reader("InMemoryMetricReader")
+        self.meter = _meter(self.reader)
 
     def _histogram(self) -> Any:
         return self.meter.create_histogram("seconds", explicit_bucket_boundaries_advisory=BUCKETS)
@@ -76,3 +76,25 @@ class Library(Adapter):
     def counter_series(self) -> Touch:
         counter = self.meter.create_counter("requests")
         return lambda a, b, c, value: counter.add(value, {"method": a, "endpoint": b, "status": c})
+
+    def delivery(self, destination: str, sink: Sink) -> tuple[Touch, Callable[[], object]] | None:
+        if destination != "otlp":
+            return None
+        exporting: Any = import_module("opentelemetry.exporter.otlp.proto.http.metric_exporter")
+        exporter = exporting.OTLPMetricExporter(endpoint=f"http://{sink.http}/v1/metrics")
+        reader = _reader("PeriodicExportingMetricReader", exporter, export_interval_millis=3_600_000)
+        self.meter = _meter(reader)
+        return self.counter_series(), reader.force_flush
+
+
+def _reader(name: str, *arguments: Any, **settings: Any) -> Any:
+    """A reader without a limit on series."""
+    make: Any = getattr(import_module("opentelemetry.sdk.metrics.export"), name)
+    if "cardinality_limits" in inspect.signature(make).parameters:  # older releases know no limit
+        settings["cardinality_limits"] = {import_module("opentelemetry.sdk.metrics").Counter: 10_000_000}
+    return make(*arguments, **settings)
+
+
+def _meter(reader: Any) -> Any:
+    provider: Any = import_module("opentelemetry.sdk.metrics").MeterProvider([reader], shutdown_on_exit=False)
+    return provider.get_meter("benchmarks")
