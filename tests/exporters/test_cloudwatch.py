@@ -23,7 +23,7 @@ from measurand.testing.exporters import ExporterConformance
 from tests.exporters.cloudwatch_kit import REGION, Reader, exporter
 from tests.exporters.cloudwatch_stand_in import CloudWatchStandIn, Fault
 from tests.servers.emulators import CloudWatchEmulator
-from tests.support import SCALE
+from tests.support import CLOSINGS
 
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("aws_credentials")]
 
@@ -31,17 +31,22 @@ THROTTLED = Fault(400, "Throttling")
 
 
 class OnTheEmulator(ExporterConformance):
-    closings = int(3 * SCALE)
+    closings = CLOSINGS
     delivery: ClassVar[Any] = "at-least-once"
 
     @pytest.fixture(autouse=True)
     def _stand_in(self, cloudwatch: CloudWatchEmulator, stand_in: CloudWatchStandIn) -> Iterator[None]:
+        self.emulator = cloudwatch
         self.read = Reader(cloudwatch)
         self.levels: dict[str, float] = {}
         stand_in.judge = self.note
         self.peer = stand_in.url.removeprefix("http://")
         yield
         assert stand_in.rejections == []
+
+    def forget(self) -> None:
+        self.emulator.reset()
+        self.levels.clear()
 
     def note(self, data: list[dict[str, Any]]) -> None:
         """Keep the levels in the order in which they come: the emulator tells those of one second together."""

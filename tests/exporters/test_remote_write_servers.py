@@ -23,7 +23,7 @@ from tests.exporters.receiver import receiving
 from tests.servers import Prometheus, VictoriaMetrics
 from tests.servers.process import require
 from tests.servers.prometheus import binary
-from tests.support import wait_until
+from tests.support import CLOSINGS, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -76,6 +76,7 @@ class OnPrometheus(ExporterConformance):
     """The kit, read back by PromQL."""
 
     __test__ = False
+    closings = CLOSINGS
     version = "3.5"
     protocol: Any = "2.0"
 
@@ -113,6 +114,8 @@ class TestFallingBackOnPrometheus(OnPrometheus):
 
 
 class TestVersion1OnVictoriaMetrics(ExporterConformance):
+    closings = CLOSINGS
+
     @pytest.fixture(autouse=True)
     def _peer(self, victoriametrics: VictoriaMetrics, made: Callable[..., RemoteWrite]) -> None:
         self.server = victoriametrics
