@@ -107,12 +107,12 @@ def useless(tmp_path: Path) -> Iterator[Told]:
 HANG = [*(f"{kind}_hole" for kind in KINDS), *(f"{kind}_silence" for kind in ANSWERED), "dogstatsd_full"]
 
 
-@pytest.mark.parametrize("moment", ["idle", "in the midst of a delivery"])
+@pytest.mark.parametrize("moment", ["idle", "in the midst of deliveries"])
 def test_the_end_is_not_later_for_all_the_destinations_that_do_not_answer(tmp_path: Path, useless: Told, moment: str) -> None:
     interval = 3600.0 if moment == "idle" else 0.3
     with Service(tmp_path, useless, interval=interval, timeout=60.0) as service:
         if moment != "idle":
-            wait_until(lambda: all(service.lines(f"export_{name} has been running") for name in HANG), what=lambda: service.log)
+            wait_until(lambda: sum(len(service.lines(f"export_{name} has been running")) for name in HANG) > 5, what=lambda: service.log)
         report = service.ask(f"stop {BUDGET}")
         begun = time.monotonic()
         assert service.process.wait(30) == 0, service.log
