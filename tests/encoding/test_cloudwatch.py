@@ -10,7 +10,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from measurand import CollectorRegistry, Histogram
@@ -188,6 +188,7 @@ def families(draw: st.DrawFn) -> PointFamily:
     return PointFamily(draw(texts.filter(bool)), type_, "d", draw(st.sampled_from(["", "seconds", "x"])), series, tuple(bounds))
 
 
+@settings(suppress_health_check=list(HealthCheck))  # families are large, and slow to draw on a busy machine
 @given(st.lists(families(), max_size=5))
 def test_no_limit_is_passed_whatever_there_is(given_: list[PointFamily]) -> None:
     entries, refusals = encode(given_, NOW)

@@ -205,8 +205,15 @@ def values_of(family: PointFamily, series: Series, most: int) -> list[Value]:
     Raises:
         ValueError: A number is one that CloudWatch does not take.
     """
-    found = representatives(family.cells, series.numbers, most)
-    return [Value(fitting(value), times) for value, count in found if (times := fitting(count))]
+    try:
+        found = representatives(family.cells, series.numbers, most)
+    except OverflowError:
+        raise ValueError("its value is beyond 2**360") from None
+    counts: dict[float, float] = {}
+    for value, count in found:  # values that are too close to zero are the same
+        if times := fitting(count):
+            counts[fitting(value)] = counts.get(fitting(value), 0.0) + times
+    return [Value(value, fitting(times)) for value, times in counts.items()]
 
 
 def moment_of(series: Series, now: float) -> float:
