@@ -80,8 +80,8 @@ def _stall(ticker: str) -> Benchmark:
 
 
 def _backends(benchmark: str) -> Benchmark:
-    settings = {"benchmark": benchmark, "seconds": 0.05, "repeats": 5}
-    return Benchmark("backends", _on_instance(backends.recording), settings, {"seconds": 0.02, "repeats": 2}, rounds=9)
+    settings = {"benchmark": benchmark, "seconds": 0.02, "repeats": 15}
+    return Benchmark("backends", _on_instance(backends.recording), settings, {"repeats": 2}, rounds=9)
 
 
 def _counting(known: bool) -> Benchmark:
