@@ -41,7 +41,7 @@ from measurand import clock
 from measurand.exporters.delivery import Delivery
 from measurand.exporters.protocol import Exporter, temporality_of
 from measurand.exporters.routing import Route
-from measurand.lifecycle.coordinator import Coordinator
+from measurand.lifecycle.coordinator import Coordinator, Event
 from measurand.lifecycle.exporting import Exporting
 from measurand.lifecycle.polling import Polling
 from measurand.lifecycle.report import ShutdownReport
@@ -346,8 +346,8 @@ class ExporterConformance:
         registry = CollectorRegistry()  # what is said of polling and exporting is not what is sent
         polling = Polling(registry=registry)
         coordinator = Coordinator(budget=60.0, drain_delay=0.0, registry=registry)
-        exporting = Exporting(polling, coordinator, registry)
-        exporting.add(Route(self._make(address, timeout), registry=numbers.registry, interval=interval))
+        coordinator.on(Event.SHUTDOWN, lambda: polling.stop(PATIENCE), name="polling")  # nothing is sent after the end
+        Exporting(polling, coordinator, registry).add(Route(self._make(address, timeout), registry=numbers.registry, interval=interval))
         polling.start()
         try:
             yield coordinator.shutdown
