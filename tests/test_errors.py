@@ -16,6 +16,7 @@ BUILT_IN = {
     "RefusedByDomain": ValueError,
     "LabelError": ValueError,
     "RecordingError": ValueError,
+    "ExportFailed": OSError,
     "MissingExtra": ImportError,
     "AlreadyImported": RuntimeError,
     "AlreadyStarted": RuntimeError,

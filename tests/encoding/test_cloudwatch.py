@@ -159,6 +159,13 @@ def test_any_text_is_one_that_cloudwatch_takes(text: str) -> None:
     assert wrong(found) == []
 
 
+def test_no_name_begins_with_a_colon() -> None:
+    given_ = PointFamily(":rate", "gauge", "d", "", [Series(((":k", ":v"),), (1.0,))])
+    (entry,), _ = encode([given_], NOW)
+    assert entry.datum["MetricName"] == "\\x3arate"
+    assert entry.datum["Dimensions"] == [{"Name": "\\x3ak", "Value": ":v"}]
+
+
 def test_texts_that_differ_stay_apart() -> None:
     texts = [*HOSTILE, "x" * 1024, "x" * 1025, "x" * 1026, "x" * 1024 + "y", "é", "\N{LATIN SMALL LETTER E}\N{COMBINING ACUTE ACCENT}"]
     assert len({printable(text, 1024) for text in texts}) == len(texts)

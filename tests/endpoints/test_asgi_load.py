@@ -58,7 +58,7 @@ class Selfish:
     """A collector that keeps the interpreter to itself: one call of a function that is not Python's code."""
 
     def collect(self) -> list[Any]:
-        sum(range(2_000_000))
+        sum(range(10_000_000))
         return []
 
 

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from measurand.metrics import shared
 from tests.exporters.cloudwatch_stand_in import CloudWatchStandIn
 from tests.servers.emulators import CloudWatchEmulator
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of the tests is alone, whatever other suites have forked: it finds no notes of an earlier delivery of the same name."""
+    monkeypatch.setattr(shared, "meeting_place", lambda: None)
 
 
 @pytest.fixture

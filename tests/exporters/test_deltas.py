@@ -14,7 +14,6 @@ from measurand import CollectorRegistry, Counter, Gauge, Histogram, Summary, clo
 from measurand.exporters.delivery import Delivery
 from measurand.exporters.deltas import Change, Deltas
 from measurand.exporters.protocol import Snapshot
-from measurand.metrics import shared
 from measurand.metrics.points import Labels, PointFamily, PointType, Series
 from tests.support import StillClock
 
@@ -148,12 +147,10 @@ def test_what_arrives_adds_up_to_what_was_recorded(workload: list[tuple[Any, ...
     made = Workload()
     before = clock.use(made.clock)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(shared, "meeting_place", lambda: None)  # this process is alone, whatever other tests have started
-            for name, *arguments in workload:
-                made.clock.advance(1)
-                getattr(made, name)(*arguments)
-            made.deliver("all", 0)
+        for name, *arguments in workload:
+            made.clock.advance(1)
+            getattr(made, name)(*arguments)
+        made.deliver("all", 0)
     finally:
         clock.use(before)
     assert made.destination.held == made.due

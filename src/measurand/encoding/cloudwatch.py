@@ -247,7 +247,7 @@ def fitting(number: float) -> float:
 
 def name_of(family: PointFamily) -> str:
     """What a metric is called in CloudWatch: as in Prometheus' text format."""
-    return printable(family.exposed_name, LONGEST_NAME)
+    return _named(family.exposed_name)
 
 
 def unit_of(family: PointFamily) -> str | None:
@@ -268,10 +268,10 @@ def dimensions_of(labels: Labels, constant: Mapping[str, str]) -> dict[str, str]
     named = {name: value for name, value in {**constant, **dict(labels)}.items() if value}
     if len(named) > MOST_DIMENSIONS:
         raise ValueError(f"it has more than {MOST_DIMENSIONS} dimensions")
-    return {_dimension(name): printable(value, LONGEST_VALUE) for name, value in named.items()}
+    return {_named(name): printable(value, LONGEST_VALUE) for name, value in named.items()}
 
 
-def _dimension(name: str) -> str:
+def _named(name: str) -> str:
     return printable("\\x3a" + name[1:] if name.startswith(":") else name, LONGEST_NAME)
 
 
