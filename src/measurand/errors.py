@@ -11,7 +11,7 @@
     ├── ConfigurationError(ValueError)    a setting cannot be used; the message says where it came from and what would do
     ├── AlreadyStarted(RuntimeError)      the runtime of this process has been started before and not stopped
     ├── ExportFailed(OSError)             metrics did not arrive at a destination
-    ├── MissingExtra(ImportError)         an optional dependency is not installed; the message names the extra
+    ├── MissingExtra(ImportError)         an optional dependency is not installed, or too old; the message names the extra
     └── AlreadyImported(RuntimeError)     a substitution was asked for after the original had been imported
 
 All of them are also instances of the built-in type that ``prometheus_client`` raises in the same situation, so that code
@@ -93,15 +93,22 @@ class ExportFailed(MeasurandError, OSError):
 
 
 class MissingExtra(MeasurandError, ImportError):
-    """An optional dependency is needed and not installed.
+    """An optional dependency is needed, and not installed or too old.
 
     Args:
         package: The distribution that is missing.
         extra: The extra of ``measurand`` that installs it.
+        found: The version that is installed, if one is.
+        floor: The oldest version that will do.
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; run: pip install 'measurand[{extra}]'")
+    def __init__(self, package: str, extra: str, found: str = "", floor: str = "") -> None:
+        if found:
+            super().__init__(
+                f"{package} {found} is installed, and {floor} or newer is needed; run: pip install --upgrade 'measurand[{extra}]'"
+            )
+        else:
+            super().__init__(f"{package} is not installed; run: pip install 'measurand[{extra}]'")
 
 
 class AlreadyImported(MeasurandError, RuntimeError):

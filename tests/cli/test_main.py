@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from measurand.catalog.index import markdown
 from measurand.cli.main import main
 from measurand.endpoints.drain import Progress, drain_page
 from measurand.endpoints.management import ManagementServer
@@ -130,3 +131,8 @@ def test_the_module_is_the_command() -> None:
     found = subprocess.run([sys.executable, "-m", "measurand", "ready", "ftp://x"], capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == 2
     assert "'ftp://x' is no address; write it as http://127.0.0.1:9100" in found.stderr
+
+
+def test_the_catalog_is_the_page_about_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["catalog"]) == 0
+    assert capsys.readouterr().out == markdown()

@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of_families = verbs.add_parser("family", help=about, description=about.capitalize() + ".")
     family.add_arguments(of_families)
     of_families.set_defaults(run=family.run)
+    about = "list the ready-made metrics, as Markdown"
+    verbs.add_parser("catalog", help=about, description=about.capitalize() + ".").set_defaults(run=_catalog)
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
@@ -60,6 +62,13 @@ def _verb(verbs: Any, name: str, run: Callable[[argparse.Namespace], int], help:
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.set_defaults(run=run)
     return parser
+
+
+def _catalog(chosen: argparse.Namespace) -> int:
+    from measurand.catalog.index import markdown  # noqa: PLC0415 - loads everything
+
+    print(markdown(), end="")
+    return OK
 
 
 def _ready(chosen: argparse.Namespace) -> int:
