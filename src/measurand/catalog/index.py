@@ -47,6 +47,7 @@ SETS: dict[str, MetricSet] = {
     "HTTP requests": MetricSet("http:HttpMetrics", {"body_sizes": True, "first_byte": True, "background": True}),
     "Background tasks": MetricSet("tasks:TaskMetrics"),
     "Batch jobs": MetricSet("jobs:JobMetrics"),
+    "Channels and posts": MetricSet("business:BusinessMetrics"),
     "Health": MetricSet("health:HealthMetrics"),
     "Service": MetricSet("service:ServiceCollector", {"version": "1.0", "environment": "production", "starts": 1}),
     "Shutdown": MetricSet("lifecycle:LifecycleMetrics"),
