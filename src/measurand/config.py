@@ -19,10 +19,10 @@ from typing import Any, Final, TypedDict
 
 from measurand.errors import ConfigurationError
 
-__all__ = ["Config", "Settings", "unknown_variables", "variable"]
+__all__ = ["Config", "Settings", "environment_with", "foreign", "pass_on", "unknown_variables", "variable"]
 
 PREFIX: Final = "MEASURAND_"
-NOT_SETTINGS: Final = frozenset({"FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "TEST_SCALE"})
+NOT_SETTINGS: Final = frozenset({"FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "RUN", "RUN_IN", "TEST_SCALE"})
 """Variables with our prefix that other parts read."""
 
 SECRET: Final = ("token", "exporters")
@@ -319,6 +319,21 @@ class Settings(TypedDict, total=False):
 def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     """What the environment says of one setting, not checked; ``None`` if nothing."""
     return (os.environ if environ is None else environ).get(PREFIX + name.upper()) or None
+
+
+def foreign(name: str) -> str | None:
+    """What the environment says to another program or library, such as ``FLASK_DEBUG``; ``None`` if nothing."""
+    return os.environ.get(name) or None
+
+
+def pass_on(name: str, value: str) -> None:
+    """Tell the programs that this one starts: set a variable of ours, which is no setting."""
+    os.environ[PREFIX + name.upper()] = value
+
+
+def environment_with(variables: Mapping[str, str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment, with these variables, for another program."""
+    return {**(os.environ if environ is None else environ), **variables}
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:

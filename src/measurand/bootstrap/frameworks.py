@@ -104,7 +104,7 @@ def _runtime(runtime: Runtime | None, options: Options) -> Runtime:
     if runtime is not None and options:
         raise ConfigurationError(f"a runtime was passed, and options for a new one ({', '.join(sorted(options))}): leave one of them out")
     running = runtime or current()
-    if running is None:
+    if running is None or (runtime is None and options and running.gives_way):
         return start(**options)
     if runtime is None and options and options != running.options:
         raise ConfigurationError(

@@ -72,6 +72,7 @@ class Runtime:
         exporters: The destinations that the metrics are sent to; they can be added and removed at any time.
         options: What was passed to :func:`start`.
         is_stopping: Whether the shutdown has begun.
+        gives_way: Whether it ends when another one is started, rather than that being an error.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Runtime:
         self._guard = threading.Lock()
         self._begun_in = self._served_in = 0  # the process that called start(), and the one whose server has been announced
         self._undo: ExitStack | None = None  # ends what has begun; None when nothing has
-        self.is_stopping = False
+        self.is_stopping = self.gives_way = False
         self.lifecycle.on(Event.STARTUP, self.health.announce, name="health checks")
         self.lifecycle.on(Event.PREPARE_SHUTDOWN, self._note_the_end, name="runtime")
         self.lifecycle.on(Event.SHUTDOWN, lambda: self.health.stop(1.0), name="health checks")
@@ -331,6 +332,8 @@ def start(
             raise TypeError(f"start() has no setting {name!r}" + (f"; is {close[0]!r} meant?" if close else ""))
     options: dict[str, Any] = {"service": service, "environment": environment, "version": version, **settings}
     with _process.guard:
+        if _process.runtime is not None and _process.runtime.gives_way:
+            _process.runtime.stop(timeout=0.0)
         if _process.runtime is not None:
             _process.enter(_process.runtime)
         config = Config.read(options)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from measurand import clock
-from measurand.cli import family
+from measurand.cli import family, run
 from measurand.cli.pages import Answer, Place, Unreachable, ask
 from measurand.config import variable
 
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser(prog="measurand", description="Ask a running service, or tell it to leave; show its processes.")
+    about = "Run a program so that it is measured; ask a running service, or tell it to leave."
+    parser = argparse.ArgumentParser(prog="measurand", description=about)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _verb(verbs, "ready", _ready, "say whether a service wants traffic")
     waiting = _verb(verbs, "wait", _wait, "wait until a service is ready, live or started")
@@ -43,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of_families = verbs.add_parser("family", help=about, description=about.capitalize() + ".")
     family.add_arguments(of_families)
     of_families.set_defaults(run=family.run)
+    about = "run a program so that it is measured, without changing it"
+    of_run = verbs.add_parser("run", help=about, description=about.capitalize() + ".", usage="measurand run [options] -- COMMAND …")
+    run.add_arguments(of_run)
+    of_run.set_defaults(run=run.run)
     about = "list the ready-made metrics, as Markdown"
     verbs.add_parser("catalog", help=about, description=about.capitalize() + ".").set_defaults(run=_catalog)
     chosen = parser.parse_args(arguments)

@@ -1,0 +1,81 @@
+"""Which processes are measured without having asked, and what becomes of integrations that fail."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import run_python
+
+pytestmark = pytest.mark.once
+
+
+def begun(folder: Path, *options: str, code: str = "", **variables: str) -> str:
+    """Whether :func:`begin` starts the runtime in such a process, and what it says."""
+    told = {"MEASURAND_RUN": '{"without": ["flask"], "quiet": false}', "MEASURAND_STATE_DIRECTORY": str(folder), **variables}
+    ask = "from measurand.bootstrap import runtime, unattended\nunattended.begin()\nprint(runtime.current() is not None)"
+    done = run_python(f"{code}\n{ask}", *options, **told)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip() + "\n" + done.stderr
+
+
+def test_the_program_itself_is(tmp_path: Path) -> None:
+    said = begun(tmp_path)
+    assert said.startswith("True\n")
+    assert "measurand: skipped flask: as told" in said
+
+
+def test_one_that_was_not_told_is_not(tmp_path: Path) -> None:
+    assert begun(tmp_path, MEASURAND_RUN="") == "False\n"
+
+
+def test_one_that_a_measured_program_has_started_is_not(tmp_path: Path) -> None:
+    assert begun(tmp_path, MEASURAND_RUN_IN="1") == "False\n"
+
+
+ARGV = "import sys; sys.orig_argv[:] = {!r}"
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "is_measured"),
+    [
+        ("python -m flask --app shop run --debug", {}, False),
+        ("python /bin/flask --app shop run --debug", {"WERKZEUG_RUN_MAIN": "true"}, True),
+        ("python /bin/flask run", {"FLASK_DEBUG": "1"}, False),
+        ("python /bin/flask run", {"FLASK_DEBUG": "0"}, True),
+        ("python /bin/flask run --no-reload", {"FLASK_DEBUG": "1"}, True),
+        ("python manage.py runserver", {}, False),
+        ("python manage.py runserver --noreload", {}, True),
+        ("python manage.py runserver", {"RUN_MAIN": "true"}, True),
+        ("python manage.py migrate", {}, True),
+    ],
+)
+def test_of_a_server_that_reloads_the_one_that_serves_is(
+    command: str, variables: dict[str, str], is_measured: bool, tmp_path: Path
+) -> None:
+    assert begun(tmp_path, code=ARGV.format(command.split()), **variables).startswith(f"{is_measured}\n")
+
+
+def test_an_integration_that_is_missing_something_is_skipped_in_a_line(tmp_path: Path) -> None:
+    """An entry point as another distribution brings it."""
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[measurand.integrations]\nbroken = broken_integration\n")
+    (tmp_path / "broken.py").write_text("value = 1\n")
+    integration = "from measurand.errors import MissingExtra\ndef instrument():\n    raise MissingExtra('broken', 'broken', '1.0', '2.0')\n"
+    (tmp_path / "broken_integration.py").write_text(integration)
+    place = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = run_python(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom measurand.bootstrap import unattended\nunattended.begin()\nimport broken",
+        MEASURAND_RUN='{"without": [], "quiet": true}',
+        MEASURAND_STATE_DIRECTORY=str(tmp_path),
+        PYTHONPATH=place,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "measurand: skipped broken: broken 1.0 is installed, and 2.0 or newer is needed; run: pip install --upgrade 'measurand[broken]'"
+    ]
