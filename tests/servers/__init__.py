@@ -10,6 +10,8 @@ A pytest plugin; ``tests/conftest.py`` loads it. Fixtures:
     A running :class:`~tests.servers.pushgateway.Pushgateway`, the test's own.
 ``redis``
     A running :class:`~tests.servers.redis.Redis`, the test's own; it can be stopped, started and paused.
+``rabbitmq``
+    A running :class:`~tests.servers.rabbitmq.RabbitMQ`, shared by the whole session: name your queues so that they are your own.
 ``postgres``
     A running :class:`~tests.servers.postgres.Postgres`, the test's own; it can be stopped, started and paused.
 ``victoriametrics``
@@ -39,6 +41,7 @@ import pytest
 
 from tests.servers import postgres as clusters
 from tests.servers import pushgateway as gateways
+from tests.servers import rabbitmq as brokers
 from tests.servers import redis as stores
 from tests.servers import statsd as adders
 from tests.servers import victoriametrics as databases
@@ -47,6 +50,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import require
 from tests.servers.prometheus import Prometheus, binary
 from tests.servers.pushgateway import Pushgateway
+from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 from tests.servers.statsd import StatsdServer
 from tests.servers.victoriametrics import VictoriaMetrics
@@ -56,6 +60,7 @@ __all__ = [
     "Postgres",
     "Prometheus",
     "Pushgateway",
+    "RabbitMQ",
     "Redis",
     "Rotel",
     "StatsdServer",
@@ -65,6 +70,7 @@ __all__ = [
     "prometheus",
     "promtool",
     "pushgateway",
+    "rabbitmq",
     "redis",
     "rotel",
     "statsd_server",
@@ -111,6 +117,13 @@ def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushgatewa
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A running Redis."""
     with Redis(stores.binary(), tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A running RabbitMQ."""
+    with RabbitMQ(brokers.binary(), tmp_path_factory.mktemp("rabbitmq")) as running:
         yield running
 
 

@@ -13,9 +13,11 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from kombu import Connection
 
 from tests.servers import CloudWatchEmulator, Prometheus, Rotel, StatsdServer, VictoriaMetrics
 from tests.servers.process import Missing, Process, on_path, require, until
+from tests.servers.rabbitmq import RabbitMQ, binary
 
 pytestmark = pytest.mark.once
 
@@ -108,6 +110,20 @@ def test_the_collector_shows_what_it_gets(rotel: Rotel) -> None:
     body = json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}).encode()
     urlopen(Request(f"{rotel.url}/v1/metrics", data=body, headers={"Content-Type": "application/json"}), timeout=20).close()
     until(lambda: "2.5" in rotel.log and "shown" in rotel.log, lambda: rotel.log)
+
+
+def test_rabbitmq_hands_on_what_it_was_given_and_is_gone_when_it_is_stopped(tmp_path) -> None:
+    with RabbitMQ(binary(), tmp_path) as broker:
+        with Connection(broker.url) as connection, connection.SimpleQueue("orders") as queue:
+            queue.put({"order": 7})
+            message = queue.get(timeout=20)
+            message.ack()
+            assert message.payload == {"order": 7}
+        listening = broker.ports
+        assert listening.isdisjoint({4369, 5672, 25672})
+    for port in listening:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def test_the_emulator_of_cloudwatch_adds_up_and_forgets(cloudwatch: CloudWatchEmulator) -> None:
