@@ -12,7 +12,7 @@ from measurand.catalog.index import SETS, markdown, rows
 pytestmark = pytest.mark.once
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
-HELPERS = {"__init__", "index", "limited"}
+HELPERS = {"__init__", "index", "limited", "cgroup", "failure"}
 
 
 def test_every_module_with_metrics_is_listed() -> None:
