@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from measurand import REGISTRY, CollectorRegistry, Counter, Domain, Gauge, Histogram, Summary, timed
+from measurand import REGISTRY, CollectorRegistry, Counter, Domain, Gauge, Histogram, Summary, core, timed
 from measurand.errors import DefinitionError, DuplicateTimeseries, LabelError, RefusedByDomain
+from measurand.metrics.timed import Stopwatch
 from tests.metrics.kit import FORMS, Stopped, values
 from tests.support import StillClock
 
@@ -35,6 +36,27 @@ def run(form: Any, make: Callable[[], Any], clock: StillClock, failure: BaseExce
 
 def sums(registry: CollectorRegistry) -> dict[str, float]:
     return {name: value for name, value in values(registry).items() if "_bucket" not in name}
+
+
+class Sets:
+    """A metric set that notes what it is asked for, and what it records."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        if name is None and not labels:
+            raise LabelError("this block has no name")
+
+        def enter() -> float:
+            self.seen.append("begun")
+            return core.now()
+
+        def leave(start: float, error: BaseException | None) -> float:
+            self.seen.append((name, dict(labels), core.now() - start, type(error)))
+            return core.now() - start
+
+        return Stopwatch(enter, leave)
 
 
 # -- targets -------------------------------------------------------------------------------------------------------------------------
@@ -193,6 +215,30 @@ def test_one_decorated_function_is_right_when_its_calls_overlap(registry: Collec
     assert sums(registry) == {'m_count{status="success"}': 2, 'm_sum{status="success"}': 1 + 3}
 
 
+# -- metric sets ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_metric_set_is_told_of_each_call(form: Any, failure: BaseException | None, still_clock: StillClock) -> None:
+    given = Sets()
+    run(form, lambda: timed(given, labels={"kind": 7}), still_clock, failure)
+    begun, (name, *rest) = given.seen
+    assert begun == "begun"
+    assert rest == [{"kind": "7"}, 0.5, type(failure)]
+    assert name is None or "." in name
+
+
+def test_a_block_in_a_metric_set_knows_how_long_it_took(still_clock: StillClock) -> None:
+    given = Sets()
+    with timed(given, labels={"kind": "a"}) as timer:
+        assert timer.duration is None
+        still_clock.advance(2)
+    assert timer.duration == 2
+    with pytest.raises(LabelError, match="this block has no name"), timed(given):
+        pass
+
+
 # -- definition ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -220,7 +266,8 @@ def test_the_histogram_is_made_at_first_use_and_shared(registry: CollectorRegist
         ),
         (lambda r: timed(Summary("s", "d", registry=None), labels={"l": 1}), LabelError, r"\['l'\], for a series of s that takes none"),
         (lambda r: timed(Summary("s", "d", ["l"], registry=None).labels(1), labels={"l": 1}), LabelError, "that takes none"),
-        (lambda r: timed(7), TypeError, "takes a histogram, summary or gauge, or the name of one, not int"),
+        (lambda r: timed(7), TypeError, "takes a histogram, summary or gauge, the name of one, or a metric set, not int"),
+        (lambda r: timed(Sets(), documentation="d"), DefinitionError, "a set has its own metrics"),
         (lambda r: timed("", registry=r), DefinitionError, "should not be empty"),
     ],
 )

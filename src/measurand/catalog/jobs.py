@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from measurand import clock
+from measurand.core import now
+from measurand.errors import LabelError
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.timed import Stopwatch
 
 __all__ = ["JobMetrics", "JobRun", "Outcome"]
 
@@ -58,3 +63,21 @@ class JobMetrics:
         self.runs.labels(run.job_name, run.outcome).inc()
         self.duration.labels(run.job_name).set(run.duration)
         (self.success if run.outcome == "success" else self.failure).labels(run.job_name).set(run.ended_at)
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """For :func:`measurand.timed`: each call is a run of a job, called as the function is, or by the label ``job_name``.
+
+        Raises:
+            LabelError: There is another label, or a ``with`` block without this one.
+        """
+        job = labels.get("job_name", name)
+        if job is None or labels.keys() - {"job_name"}:
+            raise LabelError(f"timed() needs the label 'job_name' for a job, and no other; got {list(labels)}")
+        known = job
+
+        def leave(start: float, error: BaseException | None) -> float:
+            duration = max(now() - start, 0.0)
+            self.record(JobRun(known, "success" if error is None else "failed", duration, clock.wall()))
+            return duration
+
+        return Stopwatch(now, leave)

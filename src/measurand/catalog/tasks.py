@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from measurand.core import now
+from measurand.errors import LabelError
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.timed import Stopwatch
 
-__all__ = ["TaskMetrics"]
+__all__ = ["Status", "TaskMetrics", "TaskRun", "status_of"]
+
+Status = Literal["success", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRun:
+    """One task that has ended.
+
+    Attributes:
+        task: What it is called.
+        status: How it ended.
+        duration: Seconds that it ran; ``None`` for one that never began.
+    """
+
+    task: str
+    status: Status
+    duration: float | None = None
+
+
+def status_of(error: BaseException | None) -> Status:
+    """How something ended that this exception has left."""
+    return "success" if error is None else "cancelled" if type(error).__name__ == "CancelledError" else "failed"
 
 
 class TaskMetrics:
@@ -40,3 +69,32 @@ class TaskMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+
+    def record(self, run: TaskRun) -> None:
+        """Record a task that has ended; what is in progress does not change."""
+        self.tasks.labels(run.task, run.status).inc()
+        if run.duration is not None:
+            self.duration.labels(run.task).observe(run.duration)
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """For :func:`measurand.timed`: each call is a task, called as the function is, or by the label ``task``.
+
+        Raises:
+            LabelError: There is another label, or a ``with`` block without this one.
+        """
+        task = labels.get("task", name)
+        if task is None or labels.keys() - {"task"}:
+            raise LabelError(f"timed() needs the label 'task' for a task, and no other; got {list(labels)}")
+        in_progress, known = self.in_progress.labels(task), task
+
+        def enter() -> float:
+            in_progress.inc()
+            return now()
+
+        def leave(start: float, error: BaseException | None) -> float:
+            duration = max(now() - start, 0.0)
+            in_progress.dec()
+            self.record(TaskRun(known, status_of(error), duration))
+            return duration
+
+        return Stopwatch(enter, leave)

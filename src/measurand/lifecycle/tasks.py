@@ -25,7 +25,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Self, TypeVar
 
 from measurand import clock
-from measurand.catalog.tasks import TaskMetrics
+from measurand.catalog.tasks import TaskMetrics, TaskRun, status_of
 from measurand.errors import ConfigurationError
 from measurand.lifecycle.background import renew_after_fork
 from measurand.lifecycle.coordinator import Coordinator
@@ -185,7 +185,7 @@ class TaskRunner:
             task.future.set_result(result)
 
     def _give_up(self, task: _Task) -> None:
-        self._metrics.tasks.labels(task.name, "cancelled").inc()
+        self._metrics.record(TaskRun(task.name, "cancelled"))
         with self._changed:
             self._forget(task.name)
 
@@ -206,9 +206,7 @@ class TaskRunner:
 
     def leave(self, name: str, started: float, error: BaseException | None) -> None:
         """Count that a task has ended; what :meth:`track` does."""
-        status = "success" if error is None else "cancelled" if type(error).__name__ == "CancelledError" else "failed"
-        self._metrics.tasks.labels(name, status).inc()
-        self._metrics.duration.labels(name).observe(max(clock.monotonic() - started, 0.0))
+        self._metrics.record(TaskRun(name, status_of(error), max(clock.monotonic() - started, 0.0)))
         with self._changed:
             if name in self._active:  # else it was begun in the parent of this process
                 self._metrics.in_progress.labels(name).dec()

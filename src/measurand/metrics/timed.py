@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload, runtime_checkable
 
 from measurand.core import now, wrapping
 from measurand.errors import DefinitionError, LabelError
@@ -11,7 +11,7 @@ from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Gauge, Histogram, Summary
 from measurand.metrics.registry import CollectorRegistry
 
-__all__ = ["DEFAULT_NAME", "Timed", "timed"]
+__all__ = ["DEFAULT_NAME", "Stopwatch", "Timed", "TimedSet", "timed"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Target = Histogram | Summary | Gauge
@@ -22,12 +22,65 @@ DEFAULT_NAME = "function_duration_seconds"
 STATUS = "status"
 
 
+class Stopwatch(NamedTuple):
+    """What happens at the start of something and at its end.
+
+    Attributes:
+        enter: Called first; returns the moment, in seconds of the clock of :func:`measurand.core.now`.
+        leave: Called at the end with that moment and the exception that left the body, or ``None``; returns the duration in seconds.
+    """
+
+    enter: Callable[[], float]
+    leave: Callable[[float, BaseException | None], float]
+
+
+@runtime_checkable
+class TimedSet(Protocol):
+    """A metric set that :func:`timed` takes as its target."""
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """What records one call after another.
+
+        Args:
+            name: What the decorated function is called; ``None`` for a ``with`` block.
+            labels: The labels that were given.
+
+        Raises:
+            LabelError: They are not those that the set needs.
+        """
+        ...
+
+
 class Timed:
     """What :func:`timed` returns: a context manager and a decorator.
 
     Attributes:
         duration: Seconds that the last ``with`` block took; ``None`` before its end.
     """
+
+    def __init__(self, made: Callable[[str | None], Stopwatch]) -> None:
+        self._made = made
+        self._stopwatch: Stopwatch | None = None
+        self._start = 0.0
+        self.duration: float | None = None
+
+    def __enter__(self) -> Self:
+        if self._stopwatch is None:
+            self._stopwatch = self._made(None)
+        self._start = self._stopwatch.enter()
+        return self
+
+    def __exit__(self, exc_type: object = None, exc: BaseException | None = None, traceback: object = None) -> None:
+        assert self._stopwatch is not None
+        self.duration = self._stopwatch.leave(self._start, exc)
+
+    def __call__(self, f: F) -> F:
+        """Decorate ``f``: each call is timed on its own."""
+        return wrapping.around(f, *self._made(_name_of(f)))
+
+
+class _TimedMetric(Timed):
+    """The same for a metric, of which everything is known beforehand."""
 
     def __init__(self, metric: Target, values: Mapping[str, str]) -> None:
         bound = metric._is_observable()  # one series, or a metric without labels
@@ -54,6 +107,12 @@ class Timed:
     def __call__(self, f: F) -> F:
         """Decorate ``f``: each call is timed on its own."""
         return wrapping.around(f, now, self._leave)
+
+
+def _name_of(f: Any) -> str:
+    """What a function is called by its full name: ``shop.orders.accept``."""
+    plain = f.__func__ if isinstance(f, staticmethod | classmethod) else f
+    return f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', type(plain).__qualname__)}"
 
 
 def _recorder(metric: Any, success: list[str], failed: list[str]) -> Callable[[float, BaseException | None], float]:
@@ -92,10 +151,8 @@ class _Unnamed:
 
     def __call__(self, f: F) -> F:
         """Decorate ``f``."""
-        plain = f.__func__ if isinstance(f, staticmethod | classmethod) else f
-        name = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', type(plain).__qualname__)}"
         metric = Histogram.get_or_create(DEFAULT_NAME, "Duration of functions", ["function", STATUS], registry=self._registry)
-        return Timed(metric, {"function": name})(f)
+        return _TimedMetric(metric, {"function": _name_of(f)})(f)
 
 
 @overload
@@ -104,7 +161,7 @@ def timed(target: F) -> F: ...
 def timed(target: None = None, *, registry: CollectorRegistry = ...) -> _Unnamed: ...
 @overload
 def timed(
-    target: str | Target,
+    target: str | Target | TimedSet,
     *,
     labels: Mapping[str, object] | None = ...,
     documentation: str = ...,
@@ -134,14 +191,18 @@ def timed(
             ...
         print(timer.duration)
 
+        @timed(TaskMetrics())                          # all that the set records of a task
+        def nightly(): ...
+
     As a decorator it fits functions, coroutine functions, generators, asynchronous generators, methods, ``staticmethod`` and
     ``classmethod``; an asynchronous or generating function is timed to its end. Durations are in seconds, from a monotonic clock. Safe
     from any thread.
 
     Args:
-        target: A metric (histogram, summary or gauge) or one of its series, the name of a histogram that is made at first use, or nothing.
-        labels: Label values. The label ``status``, with the values ``success`` and ``failed``, is added to a histogram made here, and
-            filled in on a given metric that has it.
+        target: A metric (histogram, summary or gauge) or one of its series, the name of a histogram that is made at first use, a metric
+            set that has a ``stopwatch`` (:class:`TimedSet`), or nothing.
+        labels: Label values; those that a set needs are said at its ``stopwatch``. The label ``status``, with the values ``success`` and
+            ``failed``, is added to a histogram made here, and filled in on a given metric that has it.
         documentation: What a histogram made here means.
         registry: Where a histogram made here is exposed.
         **options: Further options of a histogram made here, such as ``buckets``.
@@ -162,9 +223,13 @@ def timed(
         if STATUS in values:
             raise LabelError(f"timed() fills in the label {STATUS!r} itself; use another name")
         metric = Histogram.get_or_create(target, documentation or f"Duration of {target}", [*values, STATUS], registry=registry, **options)
-        return Timed(metric, values)
+        return _TimedMetric(metric, values)
     if isinstance(target, Histogram | Summary | Gauge):
-        return Timed(target, values)
+        return _TimedMetric(target, values)
+    if isinstance(target, TimedSet) and not isinstance(target, type):
+        if documentation or options:
+            raise DefinitionError("timed() takes a documentation and options for a histogram that it makes, and a set has its own metrics")
+        return Timed(lambda name: target.stopwatch(name, values))
     if callable(target) or isinstance(target, staticmethod | classmethod):
         return _Unnamed(registry)(target)
-    raise TypeError(f"timed() takes a histogram, summary or gauge, or the name of one, not {type(target).__name__}")
+    raise TypeError(f"timed() takes a histogram, summary or gauge, the name of one, or a metric set, not {type(target).__name__}")
