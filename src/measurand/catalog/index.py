@@ -45,6 +45,7 @@ class MetricSet:
 
 SETS: dict[str, MetricSet] = {
     "HTTP requests": MetricSet("http:HttpMetrics", {"body_sizes": True, "first_byte": True, "background": True}),
+    "Databases": MetricSet("database:DatabaseMetrics"),
     "Background tasks": MetricSet("tasks:TaskMetrics"),
     "Batch jobs": MetricSet("jobs:JobMetrics"),
     "Channels and posts": MetricSet("business:BusinessMetrics"),
