@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
 from measurand import CollectorRegistry, catalog
-from measurand.catalog.index import SETS, markdown, rows
+from measurand.catalog.index import SETS, events, markdown, rows
 
 pytestmark = pytest.mark.once
 
@@ -26,6 +27,15 @@ def test_each_metric_of_a_set_says_what_it_is(title: str) -> None:
     assert found
     assert [row.name for row in found if not row.documentation] == []
     assert len({row.name for row in found}) == len(found)
+
+
+@pytest.mark.parametrize("title", [title for title in SETS if events(SETS[title])])
+def test_events_are_frozen_and_say_what_they_are(title: str) -> None:
+    for event in events(SETS[title]):
+        assert is_dataclass(event)
+        assert event.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        described = event.__doc__ or ""
+        assert [field.name for field in fields(event) if f"{field.name}:" not in described] == []
 
 
 def test_all_sets_fit_into_one_registry_twice() -> None:

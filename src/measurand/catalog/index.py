@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from measurand.metrics.definition import definition_of
 from measurand.metrics.registry import CollectorRegistry
 
-__all__ = ["SETS", "MetricSet", "Row", "markdown", "rows"]
+__all__ = ["SETS", "MetricSet", "Row", "events", "markdown", "rows"]
 
 Options = Mapping[str, Any]
 
@@ -103,6 +103,18 @@ def _rows(collector: Any) -> Iterator[Row]:
         yield Row(name, family.type, labels, (), family.documentation)
 
 
+def events(given: MetricSet) -> list[type]:
+    """The events that a set records: the frozen dataclasses that its methods ``record`` and ``record_…`` take."""
+    found: dict[type, None] = {}
+    for called, method in inspect.getmembers(given.cls, inspect.isfunction):
+        if called != "record" and not called.startswith("record_"):
+            continue
+        for name, hint in get_type_hints(method).items():
+            if name != "return":
+                found |= {kind: None for kind in get_args(hint) or (hint,) if is_dataclass(kind) and isinstance(kind, type)}
+    return list(found)
+
+
 def markdown() -> str:
     """The page: a section and a table for each set."""
     parts = [
@@ -111,9 +123,9 @@ def markdown() -> str:
     ]
     for title, given in SETS.items():
         module, _, name = given.place.partition(":")
-        about = (inspect.getdoc(given.cls) or "").splitlines()[0].replace("``", "`")
-        parts.append(f"## {title}\n\n`measurand.catalog.{module}.{name}`: {about}\n")
+        parts.append(f"## {title}\n\n`measurand.catalog.{module}.{name}`: {_first_line(given.cls)}\n")
         parts.append("| metric | type | labels | what it means |\n|---|---|---|---|\n" + "".join(map(_line, rows(given))))
+        parts += [f"Records `{event.__name__}{_signature(event)}`: {_first_line(event)}\n" for event in events(given)]
     return "\n".join(parts)
 
 
@@ -121,3 +133,13 @@ def _line(row: Row) -> str:
     labels = ", ".join(f"`{label}`" for label in row.labels)
     buckets = f"; buckets {', '.join(f'{bound:g}' for bound in row.buckets)}" if row.buckets else ""
     return f"| `{row.name}` | {row.type} | {labels} | {row.documentation.rstrip('.')}{buckets} |\n"
+
+
+def _first_line(cls: type) -> str:
+    return (inspect.getdoc(cls) or "").splitlines()[0].replace("``", "`")
+
+
+def _signature(event: type) -> str:
+    """The fields in order, without their types: a default says what may be left out."""
+    parameters = [parameter.replace(annotation=parameter.empty) for parameter in inspect.signature(event).parameters.values()]
+    return str(inspect.Signature(parameters)).replace("<factory>", "…")
