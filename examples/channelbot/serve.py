@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -65,6 +66,7 @@ def serve(chosen: Settings) -> None:
         runtime = stack.enter_context(start(container, host))
         app = assemble(container, runtime)
         measurand.fastapi(app, runtime)
+        gc.freeze()  # what is there now stays; the collector need not look at it again, nor at the end
         print(f"Served at http://{host}:{port}/ ; Ctrl-C stops it.", flush=True)
         patience = max(int(runtime.lifecycle.budget - chosen.drain_delay), 1)  # for requests that do not end
         uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=patience)).run(sockets=[listener])
