@@ -57,6 +57,8 @@ SETS: dict[str, MetricSet] = {
     "Processes": MetricSet("process:ProcessCollector"),
     "Machine and container": MetricSet("system:SystemMetrics", {"at_once": True}),
     "Garbage collection": MetricSet("runtime:GCCollector"),
+    "Pauses of the garbage collector": MetricSet("gc:GCMetrics"),
+    "Event loops": MetricSet("loop:LoopMetrics"),
     "Interpreter": MetricSet("runtime:PlatformCollector"),
     "Polling": MetricSet("polling:PollingMetrics"),
     "Exporters": MetricSet("export:ExportMetrics"),
