@@ -179,7 +179,7 @@ class TelegramStandIn:
         description: str = "",
         raw: str | None = None,
     ) -> None:
-        """Let calls fail.
+        """Let calls fail. Asked for twice, the first one comes first; a call fails of one reason.
 
         Args:
             method: Of which method.
@@ -322,9 +322,9 @@ class TelegramStandIn:
 
     def _failing(self, method: str) -> Failure | None:
         with self._guard:
-            struck = [failure for failure in self._failures if failure.strikes(method)]
+            struck = next((failure for failure in self._failures if failure.strikes(method)), None)
             self._failures = [failure for failure in self._failures if failure.times != 0]
-            return struck[0] if struck else None
+            return struck
 
     def _count(self, method: str, status: int) -> None:
         with self._guard:

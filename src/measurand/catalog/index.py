@@ -50,6 +50,7 @@ SETS: dict[str, MetricSet] = {
     "Batch jobs": MetricSet("jobs:JobMetrics"),
     "Channels and posts": MetricSet("business:BusinessMetrics"),
     "Redis": MetricSet("redis:RedisMetrics"),
+    "Telegram bots": MetricSet("telegram:TelegramMetrics"),
     "HTTP client": MetricSet("client:HttpClientMetrics"),
     "Health": MetricSet("health:HealthMetrics"),
     "Service": MetricSet("service:ServiceCollector", {"version": "1.0", "environment": "production", "starts": 1}),
