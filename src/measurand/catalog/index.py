@@ -60,6 +60,7 @@ SETS: dict[str, MetricSet] = {
     "Garbage collection": MetricSet("runtime:GCCollector"),
     "Pauses of the garbage collector": MetricSet("gc:GCMetrics"),
     "Event loops": MetricSet("loop:LoopMetrics"),
+    "Logging": MetricSet("logs:LogMetrics"),
     "Interpreter": MetricSet("runtime:PlatformCollector"),
     "Polling": MetricSet("polling:PollingMetrics"),
     "Exporters": MetricSet("export:ExportMetrics"),
