@@ -43,12 +43,12 @@ async def bot_of(telegram: TelegramStandIn) -> AsyncIterator[Bot]:
 
 def run(body: Coroutine[Any, Any, Any]) -> Any:
     """Run it to its end."""
-    return asyncio.run(asyncio.wait_for(body, SECONDS * 5))
+    return asyncio.run(body)
 
 
-async def until(condition: Callable[[], Any]) -> None:
+async def until(condition: Callable[[], Any], seconds: float = SECONDS) -> None:
     """Wait, while the loop goes on."""
-    await asyncio.to_thread(wait_until, condition, SECONDS)
+    await asyncio.to_thread(wait_until, condition, seconds)
 
 
 @asynccontextmanager

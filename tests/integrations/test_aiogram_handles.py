@@ -23,7 +23,7 @@ from measurand.errors import MissingExtra
 from measurand.integrations import aiogram as aiogram_integration
 from measurand.integrations.aiogram import instrument
 from tests.integrations.telegram_kit import bot_of, counted, feed, make_bot, message, run
-from tests.support import run_python
+from tests.metrics.kit import in_forked_child
 
 pytestmark = pytest.mark.once
 
@@ -288,44 +288,25 @@ def test_a_session_without_a_bot_will_do(registry: CollectorRegistry) -> None:
     run(body())
 
 
-FORKED = """
-import asyncio, os
-from aiogram import Bot, Dispatcher
-from measurand import REGISTRY
-from measurand.integrations.aiogram import instrument
-from tests.integrations.telegram_kit import feed, message
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_goes_on_by_itself(registry: CollectorRegistry) -> None:
+    def in_child() -> None:
+        before = updates(registry)
+        run(feed(dispatcher, message()))
+        run(feed(make_dispatcher(), message()))
+        assert updates(registry) == before + 2
+        whole.uninstrument()
+        run(feed(dispatcher, message()))
+        assert updates(registry) == before + 2
+        with instrument(dispatcher, registry=registry):
+            run(feed(dispatcher, message()))
+        assert updates(registry) == before + 3
 
-handle = instrument()
-
-def use():
-    dispatcher = Dispatcher()
-    dispatcher.message.register(answer)
-    asyncio.run(feed(dispatcher, message()))
-    return REGISTRY.get_sample_value("telegram_updates_total", {"update_type": "message", "outcome": "handled"})
-
-async def answer(message):
-    return "answered"
-
-before = use()
-child = os.fork()
-if not child:
-    status = 1
-    try:
-        assert use() >= before + 1
-        handle.uninstrument()
-        assert instrument(Dispatcher()).is_active
-        status = 0
-    finally:
-        os._exit(status)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert handle.is_active
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
-def test_a_forked_child_goes_on() -> None:
-    done = run_python(FORKED)
-    assert done.returncode == 0, done.stderr
+    dispatcher = make_dispatcher()
+    with instrument(registry=registry) as whole:
+        run(feed(dispatcher, message()))
+        in_forked_child(in_child, timeout=60)
+        assert whole.is_active
 
 
 def test_bots_that_are_made_while_everything_is_instrumented_are_found(telegram: TelegramStandIn, registry: CollectorRegistry) -> None:
