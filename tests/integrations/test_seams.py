@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from measurand.errors import ConfigurationError
 from measurand.integrations.seams import Guarded, Seam, Seams
 
 pytestmark = pytest.mark.once
@@ -74,6 +75,18 @@ def test_an_object_records_to_its_own_metrics_or_to_those_for_all() -> None:
     assert seams.metrics_of(one) is None
 
 
+def test_what_belongs_to_an_object_is_recorded_as_its() -> None:
+    seams, one = make("run"), Owner()
+    seams.record(None, "all")
+    seams.record(one, "own")
+    assert seams.metrics_where(lambda target: target is one) == "own"
+    assert seams.metrics_where(lambda target: False) == "all"
+    seams.drop(one)
+    assert seams.metrics_where(lambda target: True) == "all"
+    seams.drop(None)
+    assert seams.metrics_where(lambda target: True) is None
+
+
 def test_an_object_is_not_kept_alive() -> None:
     seams, one = make("run"), Owner()
     seams.record(one, "own")
@@ -87,7 +100,7 @@ def test_an_object_is_not_kept_alive() -> None:
 def test_what_is_not_there_leaves_everything_as_it_is() -> None:
     before = dict(vars(Host))
     seams = make("run", "fly")
-    with pytest.raises(KeyError, match="fly"):
+    with pytest.raises(ConfigurationError, match=r"test_seams\.Host has no fly of its own in the version that is installed"):
         seams.record(None, "all")
     assert dict(vars(Host)) == before
     assert seams.metrics_of(Owner()) is None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from measurand.errors import ConfigurationError
 from measurand.lifecycle.background import renew_after_fork
 
 __all__ = ["Guarded", "Seam", "Seams"]
@@ -24,7 +25,7 @@ class Seam(NamedTuple):
     """A function to be replaced.
 
     Attributes:
-        owner: The class, or module, that has it.
+        owner: The class that has it.
         name: Its name there.
         replace: Makes the replacement from the function.
     """
@@ -60,12 +61,27 @@ class Seams:
                 return found
         return self._everything
 
+    def metrics_where(self, belongs: Callable[[Any], bool]) -> Any:
+        """The metric set of the first object that something belongs to; else the one for everything; ``None`` if there is none.
+
+        Args:
+            belongs: Says whether it belongs to an object that is recorded.
+        """
+        if self._targets:
+            for target, metrics in list(self._targets.items()):
+                if belongs(target):
+                    return metrics
+        return self._everything
+
     def record(self, target: Any, metrics: Any) -> None:
         """Record what an object does from now on.
 
         Args:
             target: The object; ``None`` for everything.
             metrics: Where to.
+
+        Raises:
+            ConfigurationError: The library has no such functions.
         """
         renew_after_fork(self)
         with self._guard:
@@ -88,7 +104,13 @@ class Seams:
 
     def _replace(self) -> None:
         seams = list(self._make())
-        originals = [vars(seam.owner)[seam.name] for seam in seams]  # all there, or nothing is touched
+        for seam in seams:  # all are there, or nothing is touched
+            if seam.name not in vars(seam.owner):
+                raise ConfigurationError(
+                    f"{seam.owner.__module__}.{seam.owner.__qualname__} has no {seam.name} of its own in the version that is installed, "
+                    "and this version of measurand knows no other place to measure it"
+                )
+        originals = [vars(seam.owner)[seam.name] for seam in seams]
         for seam, original in zip(seams, originals, strict=True):
             ours = seam.replace(original)
             setattr(seam.owner, seam.name, ours)
