@@ -60,6 +60,7 @@ SETS: dict[str, MetricSet] = {
     "Garbage collection": MetricSet("runtime:GCCollector"),
     "Pauses of the garbage collector": MetricSet("gc:GCMetrics"),
     "Event loops": MetricSet("loop:LoopMetrics"),
+    "Thread pools": MetricSet("thread_pools:ThreadPoolMetrics"),
     "Logging": MetricSet("logs:LogMetrics"),
     "Interpreter": MetricSet("runtime:PlatformCollector"),
     "Polling": MetricSet("polling:PollingMetrics"),
