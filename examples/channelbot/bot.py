@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 from aiogram import Bot, Dispatcher, F, Router
 from aiogram.exceptions import TelegramAPIError
@@ -20,7 +18,6 @@ from .errors import ChannelBotError
 from .posts import Posts
 
 LOG = logging.getLogger(__name__)
-T = TypeVar("T")
 
 LONG_POLL = 5
 """Seconds that Telegram may wait for news before it answers; a stop takes no longer."""
@@ -32,69 +29,76 @@ def make_dispatcher(posts: Posts) -> Dispatcher:
     """What answers people.
 
     Args:
-        posts: Does what they ask for.
+        posts: Does what they ask for; aiogram hands it to each handler.
     """
-    dispatcher = Dispatcher()
-    router = Router(name="people")
-    dispatcher.include_router(router)
-
-    async def of_posts(call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.to_thread(call, *arguments)
-
-    @router.message(CommandStart())
-    async def start(message: Message) -> None:
-        person = message.from_user
-        is_new = person is not None and await of_posts(posts.meet, person.id, person.full_name)
-        await message.answer(f"{'Welcome' if is_new else 'Hello again'}. {HELP}")
-
-    @router.message(Command("add"))
-    async def add(message: Message, command: CommandObject, bot: Bot) -> None:
-        named = (command.args or "").strip()
-        try:
-            chat = await bot.get_chat(named)
-            members = await bot.get_chat_member_count(chat.id)
-        except TelegramAPIError:
-            await message.answer("I cannot see such a channel; make me its administrator first.")
-            return
-        if chat.type != "channel":
-            await message.answer("This is no channel.")
-            return
-        channel = await of_posts(posts.add_channel, chat.id, chat.title or named, members)
-        await message.answer(f"{channel['title']} has the number {channel['id']} here.")
-
-    @router.message(Command("channels"))
-    async def channels(message: Message) -> None:
-        known = await of_posts(posts.channels)
-        await message.answer("\n".join(f"{channel['id']} {channel['title']}" for channel in known) or "There are none.")
-
-    @router.message(Command("post"))
-    async def post(message: Message, command: CommandObject) -> None:
-        try:
-            number, seconds, text = (command.args or "").split(maxsplit=2)
-            planned = await of_posts(posts.schedule, int(number), text, max(float(seconds), 0.0))
-        except ValueError:
-            await message.answer(f"That is not how it is written. {HELP}")
-        except ChannelBotError as reason:
-            await message.answer(str(reason))
-        else:
-            button = InlineKeyboardButton(text="Take it back", callback_data=f"cancel:{planned['id']}")
-            await message.answer(f"Planned as {planned['id']}.", reply_markup=InlineKeyboardMarkup(inline_keyboard=[[button]]))
-
-    @router.message(Command("stats"))
-    async def stats(message: Message) -> None:
-        await message.answer("\n".join(f"{name}: {count}" for name, count in (await of_posts(posts.summary)).items()))
-
-    @router.callback_query(F.data.startswith("cancel:"))
-    async def cancel(query: CallbackQuery) -> None:
-        number = (query.data or "").partition(":")[2]
-        try:
-            await of_posts(posts.cancel, int(number))
-        except (ChannelBotError, ValueError) as reason:
-            await query.answer(str(reason)[:200])
-        else:
-            await query.answer(f"{number} is taken back.")
-
+    people = Router(name="people")
+    for handler, command in ((start, CommandStart()), (add, Command("add")), (channels, Command("channels")), (post, Command("post"))):
+        people.message.register(handler, command)
+    people.message.register(stats, Command("stats"))
+    people.callback_query.register(take_back, F.data.startswith("cancel:"))
+    dispatcher = Dispatcher(posts=posts)
+    dispatcher.include_router(people)
     return dispatcher
+
+
+async def start(message: Message, posts: Posts) -> None:
+    """``/start``."""
+    person = message.from_user
+    is_new = person is not None and await asyncio.to_thread(posts.meet, person.id, person.full_name)
+    await message.answer(f"{'Welcome' if is_new else 'Hello again'}. {HELP}")
+
+
+async def add(message: Message, command: CommandObject, bot: Bot, posts: Posts) -> None:
+    """``/add``."""
+    named = (command.args or "").strip()
+    try:
+        chat = await bot.get_chat(named)
+        members = await bot.get_chat_member_count(chat.id)
+    except TelegramAPIError:
+        await message.answer("I cannot see such a channel; make me its administrator first.")
+        return
+    if chat.type != "channel":
+        await message.answer("This is no channel.")
+        return
+    channel = await asyncio.to_thread(posts.add_channel, chat.id, chat.title or named, members)
+    await message.answer(f"{channel['title']} has the number {channel['id']} here.")
+
+
+async def channels(message: Message, posts: Posts) -> None:
+    """``/channels``."""
+    known = await asyncio.to_thread(posts.channels)
+    await message.answer("\n".join(f"{channel['id']} {channel['title']}" for channel in known) or "There are none.")
+
+
+async def post(message: Message, command: CommandObject, posts: Posts) -> None:
+    """``/post``."""
+    try:
+        number, seconds, text = (command.args or "").split(maxsplit=2)
+        planned = await asyncio.to_thread(posts.schedule, int(number), text, max(float(seconds), 0.0))
+    except ValueError:
+        await message.answer(f"That is not how it is written. {HELP}")
+    except ChannelBotError as reason:
+        await message.answer(str(reason))
+    else:
+        button = InlineKeyboardButton(text="Take it back", callback_data=f"cancel:{planned['id']}")
+        await message.answer(f"Planned as {planned['id']}.", reply_markup=InlineKeyboardMarkup(inline_keyboard=[[button]]))
+
+
+async def stats(message: Message, posts: Posts) -> None:
+    """``/stats``."""
+    summary = await asyncio.to_thread(posts.summary)
+    await message.answer("\n".join(f"{name}: {count}" for name, count in summary.items()))
+
+
+async def take_back(query: CallbackQuery, posts: Posts) -> None:
+    """The button under a planned post."""
+    number = (query.data or "").partition(":")[2]
+    try:
+        await asyncio.to_thread(posts.cancel, int(number))
+    except (ChannelBotError, ValueError) as reason:
+        await query.answer(str(reason)[:200])
+    else:
+        await query.answer(f"{number} is taken back.")
 
 
 class Polling:

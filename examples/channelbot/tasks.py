@@ -60,7 +60,7 @@ def add_tasks(app: Celery, posts: Callable[[], Posts], publisher: Callable[[], P
         The application.
     """
 
-    @app.task(name=SEND, bind=True, max_retries=ATTEMPTS - 1)
+    @app.task(name=SEND, bind=True, shared=False, max_retries=ATTEMPTS - 1)
     def send(self: Task, post_id: int) -> str | None:
         attempt = self.request.retries
         try:
@@ -68,7 +68,7 @@ def add_tasks(app: Celery, posts: Callable[[], Posts], publisher: Callable[[], P
         except UnreachableError as reason:
             raise self.retry(exc=reason, countdown=reason.retry_after or SECONDS_TO_RETRY * 2**attempt) from reason
 
-    @app.task(name=VIEWS)
+    @app.task(name=VIEWS, shared=False)
     def refresh_views() -> int:
         return posts().refresh_views(audience())
 

@@ -42,6 +42,7 @@ class Worker:
     def start(self) -> None:
         """Begin to take tasks, soon."""
         self._app.finalize()
+        self._app.set_default()  # the pool's threads look their tasks up there
         state.should_stop = None
         worker = _InThread(
             app=self._app,
