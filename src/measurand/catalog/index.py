@@ -47,6 +47,7 @@ SETS: dict[str, MetricSet] = {
     "HTTP requests": MetricSet("http:HttpMetrics", {"body_sizes": True, "first_byte": True, "background": True}),
     "Databases": MetricSet("database:DatabaseMetrics"),
     "Background tasks": MetricSet("tasks:TaskMetrics"),
+    "Celery": MetricSet("celery:CeleryMetrics"),
     "Batch jobs": MetricSet("jobs:JobMetrics"),
     "Channels and posts": MetricSet("business:BusinessMetrics"),
     "Redis": MetricSet("redis:RedisMetrics"),
