@@ -261,6 +261,23 @@ def test_an_object_that_is_called_goes_by_its_class(registry: CollectorRegistry)
     assert name.endswith(".Awaited")
 
 
+def test_a_scene_shows_the_method_that_takes_the_update(registry: CollectorRegistry) -> None:
+    scenes = pytest.importorskip("aiogram.fsm.scene", reason="this version of aiogram has no scenes")
+
+    class Quiz(scenes.Scene, state="quiz"):
+        @scenes.on.message(F.text == "42")
+        async def right(self, message: Message) -> str:
+            return "right"
+
+    dispatcher = Dispatcher()
+    scenes.SceneRegistry(dispatcher).add(Quiz)
+    dispatcher.message.register(Quiz.as_handler(), F.text == "play")
+    with instrument(dispatcher, registry=registry):
+        assert run(feed(dispatcher, message(1, "play"), message(2, "42")))[1] == "right"
+    names = {name.rpartition(".<locals>.")[2] for name in counted(registry, "telegram_handler_duration_seconds_count")}
+    assert names == {"enter_to_scene_handler", "Quiz.right"}
+
+
 def test_handlers_without_end_share_a_name(registry: CollectorRegistry) -> None:
     dispatcher = Dispatcher()
 
