@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from measurand.bootstrap.runtime import start as start
     from measurand.catalog.process import PROCESS_COLLECTOR as PROCESS_COLLECTOR
     from measurand.catalog.process import ProcessCollector as ProcessCollector
+    from measurand.catalog.resources import resources as resources
     from measurand.catalog.runtime import GC_COLLECTOR as GC_COLLECTOR
     from measurand.catalog.runtime import PLATFORM_COLLECTOR as PLATFORM_COLLECTOR
     from measurand.catalog.runtime import GCCollector as GCCollector
@@ -111,6 +112,7 @@ _MODULE_OF = {
     "push_to_gateway": "exporters.pushgateway",
     "pushadd_to_gateway": "exporters.pushgateway",
     "register_for_polling": "bootstrap.runtime",
+    "resources": "catalog.resources",
     "start": "bootstrap.runtime",
     "start_http_server": "endpoints.server",
     "start_wsgi_server": "endpoints.server",

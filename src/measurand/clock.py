@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "monotonic", "subscribe", "system_monotonic", "use", "wall"]
+__all__ = ["Clock", "monotonic", "process_cpu", "subscribe", "system_monotonic", "thread_cpu", "use", "wall"]
 
 
 class Clock(Protocol):
@@ -37,6 +37,12 @@ wall: Callable[[], float] = _system_wall
 
 system_monotonic: Callable[[], float] = time.monotonic
 """The system's clock, whatever is in use: for deadlines on real threads and sockets, which a replaced clock does not move."""
+
+thread_cpu: Callable[[], float] = time.thread_time
+"""Seconds of CPU time that the calling thread has taken, whatever clock is in use."""
+
+process_cpu: Callable[[], float] = time.process_time
+"""Seconds of CPU time that all threads of this process have taken, whatever clock is in use."""
 
 _current: Clock | None = None
 _followers: list[Follower] = []

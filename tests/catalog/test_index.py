@@ -13,7 +13,7 @@ from measurand.catalog.index import SETS, events, markdown, rows
 pytestmark = pytest.mark.once
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
-HELPERS = {"__init__", "index", "limited", "cgroup", "failure"}
+HELPERS = {"__init__", "index", "limited", "timing", "steps", "cgroup", "failure"}
 
 
 def test_every_module_with_metrics_is_listed() -> None:
@@ -36,6 +36,19 @@ def test_events_are_frozen_and_say_what_they_are(title: str) -> None:
         assert event.__dataclass_params__.frozen  # type: ignore[attr-defined]
         described = event.__doc__ or ""
         assert [field.name for field in fields(event) if f"{field.name}:" not in described] == []
+
+
+def test_what_happens_in_a_service_has_its_event() -> None:
+    assert {
+        "HttpRequest",
+        "TelegramApiCall",
+        "TelegramUpdate",
+        "DatabaseQuery",
+        "CeleryTask",
+        "BusinessSnapshot",
+        "SystemSnapshot",
+        "HealthResult",
+    } <= {event.__name__ for given in SETS.values() for event in events(given)}
 
 
 def test_all_sets_fit_into_one_registry_twice() -> None:

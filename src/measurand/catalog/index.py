@@ -48,6 +48,7 @@ SETS: dict[str, MetricSet] = {
     "Databases": MetricSet("database:DatabaseMetrics"),
     "Background tasks": MetricSet("tasks:TaskMetrics"),
     "Celery": MetricSet("celery:CeleryMetrics"),
+    "Tasks and what they take": MetricSet("resources:ResourceMetrics"),
     "Batch jobs": MetricSet("jobs:JobMetrics"),
     "Channels and posts": MetricSet("business:BusinessMetrics"),
     "Redis": MetricSet("redis:RedisMetrics"),
