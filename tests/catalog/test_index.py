@@ -13,7 +13,7 @@ from measurand.catalog.index import SETS, events, markdown, rows
 pytestmark = pytest.mark.once
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalog.md"
-HELPERS = {"__init__", "index", "limited", "timing", "steps", "cgroup", "failure"}
+HELPERS = {"__init__", "cgroup", "failure", "index", "limited", "sql", "steps", "timing"}
 
 
 def test_every_module_with_metrics_is_listed() -> None:

@@ -44,5 +44,5 @@ def test_timed_takes_the_set(still_clock: StillClock) -> None:
     assert registry.get_sample_value("job_last_duration_seconds", job) == 3
     assert registry.get_sample_value("job_last_success_timestamp_seconds", job) == 1.7e9 + 3
     assert registry.get_sample_value("job_last_failure_timestamp_seconds", job) == 1.7e9 + 6
-    with pytest.raises(LabelError, match="needs the label 'job_name'"), timed(metrics):
+    with pytest.raises(LabelError, match="takes 'job_name' as labels for a job"), timed(metrics):
         pass

@@ -14,11 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from measurand.catalog.failure import failure_name
 from measurand.catalog.limited import Limited
+from measurand.catalog.timing import named, stopwatch
 from measurand.core import OVERFLOW_VALUE
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.timed import Stopwatch
 
 __all__ = ["AT_HAND", "BUCKETS", "EAGER", "OTHER", "STATES", "UNKNOWN", "CeleryMetrics", "CeleryTask", "QueueMonitor", "QueueSnapshot"]
 
@@ -230,6 +233,24 @@ class CeleryMetrics:
             self.record_queues(QueueSnapshot())
             raise
         self.record_queues(snapshot)
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """For :func:`measurand.timed`: each call is the run of a task, whoever calls it.
+
+        The labels are ``task``, by default what the function is called, and ``queue``, by default :data:`EAGER`.
+
+        Raises:
+            LabelError: There is another label, or a ``with`` block without ``task``.
+        """
+        found = named("a task of Celery", labels, task=name, queue=EAGER)
+        task, queue = found["task"], found["queue"]
+
+        def end(duration: float, error: BaseException | None) -> None:
+            self.finished(task, queue, "SUCCESS" if error is None else "FAILURE", duration)
+            if error is not None:
+                self.failed(task, failure_name(error))
+
+        return stopwatch(end, lambda: self.started(queue))
 
     # -- the rest --------------------------------------------------------------------------------------------------------------
 

@@ -11,19 +11,22 @@ Everything here is safe from any thread and after a fork; no call blocks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
+from measurand.catalog.failure import failure_name
 from measurand.catalog.limited import Limited
 from measurand.catalog.sql import OPERATIONS, OTHER, operation_of
+from measurand.catalog.timing import named, stopwatch
 from measurand.core import OVERFLOW_VALUE
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.here import remove_here
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.timed import Stopwatch
 
 __all__ = ["CANCELLED", "FAILED", "SUCCESS", "DatabaseMetrics", "DatabaseQuery", "PoolMonitor", "PoolSeries", "PoolSnapshot", "Status"]
 
@@ -181,6 +184,20 @@ class DatabaseMetrics:
         operation = event.operation.lower()
         status = event.status if event.status in STATUSES else FAILED
         self._record(operation if operation in OPERATIONS else OTHER, status, event.duration)
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """For :func:`measurand.timed`: each call is a statement, of the kind that the label ``operation`` says.
+
+        Raises:
+            LabelError: This label is not there, or there is another one.
+        """
+        operation = named("a statement", labels, operation=None)["operation"]
+
+        def end(duration: float, error: BaseException | None) -> None:
+            status = SUCCESS if error is None else CANCELLED if failure_name(error) == "cancelled" else FAILED
+            self.record(DatabaseQuery(operation, status, duration))
+
+        return stopwatch(end)
 
     def _record(self, operation: str, status: Status, duration: float) -> None:
         count, observe = self._series(operation, status)

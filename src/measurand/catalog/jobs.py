@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from measurand import clock
-from measurand.core import now
-from measurand.errors import LabelError
+from measurand.catalog.timing import named, stopwatch
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge
 from measurand.metrics.registry import CollectorRegistry
@@ -70,14 +69,9 @@ class JobMetrics:
         Raises:
             LabelError: There is another label, or a ``with`` block without this one.
         """
-        job = labels.get("job_name", name)
-        if job is None or labels.keys() - {"job_name"}:
-            raise LabelError(f"timed() needs the label 'job_name' for a job, and no other; got {list(labels)}")
-        known = job
+        job = named("a job", labels, job_name=name)["job_name"]
 
-        def leave(start: float, error: BaseException | None) -> float:
-            duration = max(now() - start, 0.0)
-            self.record(JobRun(known, "success" if error is None else "failed", duration, clock.wall()))
-            return duration
+        def end(duration: float, error: BaseException | None) -> None:
+            self.record(JobRun(job, "success" if error is None else "failed", duration, clock.wall()))
 
-        return Stopwatch(now, leave)
+        return stopwatch(end)

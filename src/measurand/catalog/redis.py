@@ -6,7 +6,7 @@ Everything here is safe from any thread and after a fork; no call blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -14,9 +14,11 @@ from weakref import WeakKeyDictionary
 from measurand.catalog.failure import failure_name
 from measurand.catalog.http import CANCELLED, OTHER
 from measurand.catalog.limited import Limited
+from measurand.catalog.timing import named, stopwatch
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.timed import Stopwatch
 
 __all__ = ["BLOCKING", "BUCKETS", "COMMANDS", "PIPELINE", "TRANSACTION", "PoolMonitor", "RedisCommand", "RedisMetrics"]
 
@@ -164,6 +166,19 @@ class RedisMetrics:
             self.observe(event.command, event.duration)
         if event.error_type is not None:
             self._errors.labels(self._error_types.label(event.error_type)).inc()
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """For :func:`measurand.timed`: each call is the command that the label ``command`` names.
+
+        Raises:
+            LabelError: This label is not there, or there is another one.
+        """
+        command = named("a command", labels, command=None)["command"]
+
+        def end(duration: float, error: BaseException | None) -> None:
+            self.record(RedisCommand(command, duration, None if error is None else failure_name(error)))
+
+        return stopwatch(end)
 
     def label(self, command: object) -> str:
         """The label value of a command: its first word, if that is one of those which are told apart."""

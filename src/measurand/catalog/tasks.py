@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from measurand.core import now
-from measurand.errors import LabelError
+from measurand.catalog.timing import named, stopwatch
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
@@ -82,19 +81,11 @@ class TaskMetrics:
         Raises:
             LabelError: There is another label, or a ``with`` block without this one.
         """
-        task = labels.get("task", name)
-        if task is None or labels.keys() - {"task"}:
-            raise LabelError(f"timed() needs the label 'task' for a task, and no other; got {list(labels)}")
-        in_progress, known = self.in_progress.labels(task), task
+        task = named("a task", labels, task=name)["task"]
+        in_progress = self.in_progress.labels(task)
 
-        def enter() -> float:
-            in_progress.inc()
-            return now()
-
-        def leave(start: float, error: BaseException | None) -> float:
-            duration = max(now() - start, 0.0)
+        def end(duration: float, error: BaseException | None) -> None:
             in_progress.dec()
-            self.record(TaskRun(known, status_of(error), duration))
-            return duration
+            self.record(TaskRun(task, status_of(error), duration))
 
-        return Stopwatch(enter, leave)
+        return stopwatch(end, in_progress.inc)

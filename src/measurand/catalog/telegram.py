@@ -6,15 +6,17 @@ is safe from any thread and after a fork; no call blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from measurand.catalog.limited import Limited
+from measurand.catalog.timing import named, stopwatch
 from measurand.core import OVERFLOW_VALUE
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Histogram
 from measurand.metrics.registry import CollectorRegistry
+from measurand.metrics.timed import Stopwatch
 
 __all__ = [
     "BUCKETS",
@@ -237,3 +239,12 @@ class TelegramMetrics:
                 self.handled(event.handler, event.duration)
             case TelegramApiCall():
                 self.called(event.api_method, event.status, event.duration, event.retry_after)
+
+    def stopwatch(self, name: str | None, labels: Mapping[str, str]) -> Stopwatch:
+        """For :func:`measurand.timed`: each call is the run of a handler, called as the function is, or by the label ``handler``.
+
+        Raises:
+            LabelError: There is another label, or a ``with`` block without this one.
+        """
+        handler = named("a handler", labels, handler=name)["handler"]
+        return stopwatch(lambda duration, error: self.handled(handler, duration))
