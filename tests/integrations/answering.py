@@ -93,9 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer_broken(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Length", "1000")
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(b"too few")
+        self.wfile.write(b"3e8\r\ntoo few")
         self.close_connection = True
 
     def answer_parts(self) -> None:

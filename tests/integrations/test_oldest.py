@@ -1,4 +1,4 @@
-"""The suites of the integrations once more, on the oldest versions of the frameworks that are supported.
+"""The suites of the integrations once more, on the oldest versions of frameworks and clients that are supported.
 
 They stand in a folder of their own (``oldest.txt`` lists them), which comes first on the path of another interpreter.
 """
@@ -22,8 +22,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / ".cache" / "oldest"
 LISTED = dict(re.findall(r"^([a-z]+)==([\d.]+)$", (HERE / "oldest.txt").read_text(), re.MULTILINE))
-FRAMEWORKS = ("django", "fastapi", "flask", "litestar", "starlette")
-SUITES = {"asgi": ("starlette", "fastapi", "litestar"), "wsgi": ("flask", "django")}
+FRAMEWORKS = ("django", "fastapi", "flask", "httpx", "litestar", "redis", "requests", "starlette")
+SUITES = {
+    "asgi": ("starlette", "fastapi", "litestar"),
+    "wsgi": ("flask", "django"),
+    "clients": ("httpx", "requests", "redis", "redis_async", "redis_pools"),
+}
 
 
 def installed() -> Path | Missing:

@@ -99,7 +99,7 @@ class Call(NamedTuple):
 
 
 def owner_of(client: Any) -> Any:
-    """What a client shares with its pipelines: its connection pool, or what knows a cluster's nodes, or an asynchronous cluster's client."""
+    """What a client shares with its pipelines: a connection pool, what knows a cluster's nodes, or an asynchronous cluster itself."""
     for name in ("connection_pool", "cluster_client", "_client"):
         found = getattr(client, name, None)
         if found is not None:
