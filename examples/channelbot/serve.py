@@ -31,7 +31,6 @@ from measurand.lifecycle.coordinator import Event
 from . import checking, settings
 from .container import Container
 from .measured import look, measuring
-from .settings import Settings
 from .tasks import QUEUES
 
 LOG = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_wait_for_the_end_of_stdin, daemon=True).start()
     try:
         with contextlib.ExitStack() as stack:
-            container = stack.enter_context(opened(chosen))
+            container = stack.enter_context(opened(Container(settings=chosen)))
             (serve if chosen.has_front else work)(container, stack)
     except (OSError, ValueError, ImportError, SQLAlchemyError) as reason:
         print(f"cannot serve: {reason}", file=sys.stderr)
@@ -59,9 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def opened(chosen: Settings) -> Iterator[Container]:
-    """A container with a database that has its tables, measured; closed at the end of the block."""
-    container = Container(settings=chosen)
+def opened(container: Container) -> Iterator[Container]:
+    """A container whose database has its tables, and whose libraries are measured; closed at the end of the block."""
     database = container.database()
     with contextlib.closing(database), measuring(container):
         database.create_tables()
