@@ -2,7 +2,8 @@
 
 What a pool says of itself is not what is true: a place in it whose connection was lost counts as a connection, connections that are out
 when the pool is disposed of are forgotten, and pools without a limit count nothing. So the places themselves are looked at: each knows
-whether it has a connection and whether somebody uses it. They are met when a connection is made or taken, and referred to weakly.
+whether it has a connection and whether somebody uses it. They are met when a connection is made or taken, and referred to weakly. Making is
+seen at the pool's creator: the event comes later, by as much as it takes to get to know a database at the first connection.
 
 Waiting has no event, so ``Pool.connect`` is replaced while anything is instrumented. It leaves in a context variable whose pool is asked,
 which the events do not tell.
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from measurand import clock
 from measurand.catalog.database import DatabaseMetrics, PoolSnapshot
@@ -25,6 +26,9 @@ __all__ = ["PoolHooks", "Watch", "owner_of", "watch_of"]
 
 ATTRIBUTE = "_measurand_watch"
 """Where a dialect, or a pool without one, has its watch."""
+
+CREATOR = "_invoke_creator"
+"""Where a pool has what makes a connection for a place."""
 
 KEY = "measurand"
 """Where a place has its entry, in ``record_info``."""
@@ -88,6 +92,7 @@ class Watch:
         self._series = metrics.pool(name)
         self._statements: Statements | None = None
         self._hide: Callable[[], None] = lambda: None
+        self._creators: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
         self.meet(pool)
 
     def start(self) -> None:
@@ -112,6 +117,9 @@ class Watch:
             self._statements.put_back(owner)
         if watch_of(owner) is self:
             delattr(owner, ATTRIBUTE)
+        for pool, (original, ours) in list(self._creators.items()):
+            if vars(pool).get(CREATOR) is ours:
+                setattr(pool, CREATOR, original)
         for entry in list(self.entries.values()):
             record = entry.record()
             if record is not None:
@@ -133,6 +141,22 @@ class Watch:
     def meet(self, pool: Any) -> None:
         """The pool that is asked now."""
         self._pool = ref(pool)
+        original = vars(pool).get(CREATOR)
+        if original is None or pool in self._creators:
+            return
+
+        def create(record: Any) -> Any:
+            self._is_made(record)
+            return original(record)
+
+        self._creators[pool] = original, create
+        setattr(pool, CREATOR, create)
+
+    def _is_made(self, record: Any) -> None:
+        try:
+            self.entry(record).is_new = True
+        except Exception:  # noqa: BLE001 - ours, and logged
+            complain("a new connection")
 
     def is_asked(self, pool: Any) -> bool:
         """Whether it was this pool that was asked last."""
@@ -246,7 +270,7 @@ class PoolHooks:
             self._sqlalchemy.event.remove(self._sqlalchemy.pool.Pool, name, listener)
 
     def _listeners(self) -> tuple[tuple[str, Callable[..., None]], ...]:
-        return ("connect", _connected), ("checkout", _checked_out), ("checkin", _checked_in)
+        return ("checkout", _checked_out), ("checkin", _checked_in)
 
     def _measured(self, original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         find, timeout = self._find, self._timeout
@@ -282,15 +306,6 @@ def _waited(watch: Watch, seconds: float, in_vain: bool) -> None:
             watch.timed_out()
     except Exception:  # noqa: BLE001 - ours, and logged
         complain("a wait for a connection")
-
-
-def _connected(_: Any, record: Any) -> None:
-    try:
-        watch = _current.get()
-        if watch is not None:
-            watch.entry(record).is_new = True
-    except Exception:  # noqa: BLE001 - ours, and logged
-        complain("a new connection")
 
 
 def _checked_out(_: Any, record: Any, __: Any) -> None:
