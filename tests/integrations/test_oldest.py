@@ -22,11 +22,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / ".cache" / "oldest"
 LISTED = dict(re.findall(r"^([a-z]+)==([\d.]+)$", (HERE / "oldest.txt").read_text(), re.MULTILINE))
-FRAMEWORKS = ("django", "fastapi", "flask", "httpx", "litestar", "redis", "requests", "starlette")
+FRAMEWORKS = ("django", "fastapi", "flask", "httpx", "litestar", "psutil", "redis", "requests", "starlette")
 SUITES = {
     "asgi": ("starlette", "fastapi", "litestar"),
     "wsgi": ("flask", "django"),
     "clients": ("httpx", "requests", "redis", "redis_async", "redis_pools"),
+    "system": ("psutil", "system"),
 }
 
 
