@@ -12,7 +12,10 @@ __all__ = ["GOALS", "Goal"]
 OURS, PURE, THEIRS, PEER = "measurand", "measurand_pure", "prometheus_client", "pytheus"
 SHARING = "prometheus_client_multiprocess"
 TO_DATADOG, TO_STATSD = "datadog", "statsd"
+ON_SQLALCHEMY = "opentelemetry_sqlalchemy"
 ON_FASTAPI, ON_STARLETTE, ON_FLASK = "prometheus_fastapi_instrumentator", "starlette_exporter", "prometheus_flask_exporter"
+
+QUERIES = (("a statement of SQLAlchemy", "query"), ("one with a connection of its own", "query_connected"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,19 @@ GOALS = (
     ),
     Goal("added to a request of FastAPI, 200 routes beside 10", _growth("fastapi_200", "fastapi_10"), 1.5, at_least=False),
     Goal("added to a request of Flask, 10 routes, beside prometheus_flask_exporter", _times("flask_10", theirs=ON_FLASK), 4),
+    *(
+        Goal(
+            f"added to {what}, beside two listeners that do nothing",
+            lambda r, benchmark=benchmark: r.ratio(benchmark, OURS, OURS, "ns", "listeners"),
+            1.3,
+            at_least=False,
+        )
+        for what, benchmark in QUERIES
+    ),
+    *(
+        Goal(f"added to {what}, beside opentelemetry-instrumentation-sqlalchemy", _times(benchmark, theirs=ON_SQLALCHEMY), 2)
+        for what, benchmark in QUERIES
+    ),
     Goal(
         "`inc()` that other processes see, beside one in private memory",
         lambda r: r.ratio("company_inc", OURS, OURS, "ns", "private"),

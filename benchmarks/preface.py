@@ -78,6 +78,12 @@ NOTES: dict[str, tuple[str, ...]] = {
         "takes sizes; starlette_exporter labels with method, path, status and application; prometheus_flask_exporter counts and times.",
         "measurand's figure is so small beside a request that noise of the request shows in it: look at the spread.",
     ),
+    "queries": (
+        "On a database of SQLite in memory, in turns with an engine that is left alone, within one process; the figure is the difference, "
+        "in processor time. The second rows have another engine in the same process, with two listeners for events of cursors that do "
+        "nothing: the least that a library pays which listens to statements.",
+        "They do not record the same: measurand counts and times statements by kind, and pools, waits and uses of connections.",
+    ),
     "processes": (
         "Processes are made by `os.fork()`, as a pre-forking server makes its workers, and inherit the metrics. measurand is not set up "
         "for this in any way; prometheus_client is in the multiprocess mode that its documentation describes (without it, it shows one "

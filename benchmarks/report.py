@@ -113,6 +113,14 @@ def _added(benchmark: str, what: str) -> tuple[Row, ...]:
     )
 
 
+def _added_to(benchmark: str, what: str) -> tuple[Row, ...]:
+    return (
+        Row(what, benchmark),
+        Row(f"{what}: two listeners that do nothing", benchmark, "listeners", ratio=False),
+        Row(f"{what}: the statement itself", benchmark, "baseline", ratio=False),
+    )
+
+
 def _delivered(destination: str) -> tuple[Row, ...]:
     benchmark = f"delivery_{destination}"
     return (
@@ -181,6 +189,14 @@ TABLES = (
             *_added("fastapi_200", "FastAPI, 200 routes"),
             *_added("flask_10", "Flask, 10 routes"),
             *_added("flask_200", "Flask, 200 routes"),
+        ),
+    ),
+    Table(
+        "What measuring adds to a statement",
+        "queries",
+        (
+            *_added_to("query", "`SELECT 1` of SQLAlchemy Core"),
+            *_added_to("query_connected", "the same with a connection from the pool"),
         ),
     ),
     Table(

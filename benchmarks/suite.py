@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import backends, exposition, hotpath, http, imports, memory, processes, stall, threads
+from benchmarks import backends, exposition, hotpath, http, imports, memory, processes, queries, stall, threads
 from benchmarks.adapters import Adapter
 
 __all__ = ["SUITE", "Benchmark", "measured"]
@@ -63,6 +63,11 @@ def _scrape(kind: str, series: int, repeats: int, rounds: int = 5, quick_rounds:
 def _http(framework: str, routes: int) -> Benchmark:
     settings = {"framework": framework, "routes": routes, "turns": 300, "requests": 10}
     return Benchmark("http", _on_instance(http.run), settings, {"turns": 60}, rounds=9)
+
+
+def _query(connects: bool) -> Benchmark:
+    settings = {"connects": connects, "turns": 60, "samples": 10, "statements": 20}
+    return Benchmark("queries", _on_instance(queries.run), settings, {"turns": 15}, rounds=9)
 
 
 def _company(name: str) -> Benchmark:
@@ -128,6 +133,8 @@ SUITE: dict[str, Benchmark] = {
     "fastapi_200": _http("fastapi", 200),
     "flask_10": _http("flask", 10),
     "flask_200": _http("flask", 200),
+    "query": _query(connects=False),
+    "query_connected": _query(connects=True),
     "company_inc": _company("inc"),
     "company_labels": _company("labels_positional"),
     "company_observe": _company("observe"),

@@ -131,6 +131,12 @@ class Adapter:
         """Measure the requests of a Flask application; returns what is to be served."""
         return None
 
+    # -- statements
+
+    def sqlalchemy(self, engine: Any) -> Callable[[], object] | None:
+        """Measure the statements of an engine of SQLAlchemy; returns what takes it back."""
+        return None
+
     # -- several processes
 
     def unshared(self) -> Adapter | None:

@@ -16,7 +16,7 @@ class Library(PrometheusStyle):
     title = "measurand"
     distribution = "measurand"
     order = 0
-    groups = (*RECORDING, "http", "processes", "backends", "deliveries")
+    groups = (*RECORDING, "http", "queries", "processes", "backends", "deliveries")
     module = "measurand"
     import_statement = "import measurand"
     first_counter = "from measurand import Counter; Counter('requests_total', 'Requests')"
@@ -53,6 +53,11 @@ class Library(PrometheusStyle):
         from measurand.testing.http import StandIn  # noqa: PLC0415
 
         return install(app, StandIn())
+
+    def sqlalchemy(self, engine: Any) -> Callable[[], object]:
+        from measurand.integrations.sqlalchemy import instrument  # noqa: PLC0415 - imported when it is measured
+
+        return instrument(engine, registry=self.registry).uninstrument
 
     def timed_by_name(self, function: Callable[[], object]) -> Code:
         return Code("timed()", {"timed": self.library.timed("work_seconds", registry=self.registry)(function)})
