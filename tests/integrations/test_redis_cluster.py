@@ -13,6 +13,7 @@ import measurand.integrations.redis as integration
 from measurand import CollectorRegistry
 from tests.integrations.recorded import recorded
 from tests.servers import Redis
+from tests.servers.process import free_port
 from tests.servers.redis import binary
 from tests.support import wait_until
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    with Redis(binary(), tmp_path_factory.mktemp("redis"), "--cluster-enabled", "yes", "--cluster-port", "0") as running:
+    with Redis(binary(), tmp_path_factory.mktemp("redis"), "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as running:
         with library.Redis(port=running.port) as client:
             client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
             wait_until(lambda: client.cluster("INFO")["cluster_state"] == "ok", 30)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 from measurand import clock
-from measurand.catalog.redis import BLOCKING, PIPELINE, TRANSACTION, RedisMetrics
+from measurand.catalog.redis import BLOCKING, COMMANDS, PIPELINE, TRANSACTION, RedisMetrics
 from measurand.integrations.handle import Handle, Installations, library, version_of
 from measurand.integrations.redis_pools import Pool
 from measurand.integrations.seams import Guarded, Seam, Seams
@@ -23,6 +23,9 @@ from measurand.metrics.registry import CollectorRegistry
 __all__ = ["FLOOR", "instrument"]
 
 FLOOR = "5.2"
+
+SWIFT = COMMANDS - BLOCKING - {"XREAD", "XREADGROUP"}
+"""What is known not to wait, as redis-py spells it."""
 
 installations = Installations()
 guarded = Guarded("a command to Redis")
@@ -74,14 +77,15 @@ class Recorder:
         """In a new child process: see pools afresh."""
         self._pools = {}
 
-    def see(self, pool: Any) -> None:
-        """A pool is in use."""
-        known = self._pools.get(id(pool))
-        if known is None or not known.is_of(pool):
-            known = self._pools[id(pool)] = Pool(pool)
-            self.metrics.watch(known)
-            if len(self._pools) > 1000:  # of many clients that are made and thrown away only those are kept that still live
-                self._pools = {key: one for key, one in list(self._pools.items()) if one.connections() is not None}
+    def see(self, owner: Any) -> None:
+        """Something is in use; if it is a pool, its connections are shown from now on."""
+        known = self._pools.get(id(owner))
+        if (known is not None and known.is_of(owner)) or not hasattr(owner, "get_connection"):
+            return
+        known = self._pools[id(owner)] = Pool(owner)
+        self.metrics.watch(known)
+        if len(self._pools) > 1000:  # of many clients that are made and thrown away only those are kept that still live
+            self._pools = {key: one for key, one in list(self._pools.items()) if one.connections() is not None}
 
     def forget(self) -> None:
         """Show no pool any more."""
@@ -90,28 +94,26 @@ class Recorder:
             self.metrics.unwatch(pool)
 
 
-class Call(NamedTuple):
-    """One command under way."""
-
-    metrics: RedisMetrics
-    name: object
-    since: float | None
+Call = tuple[RedisMetrics, object, float | None]
+"""One command under way: where it is recorded, its name, and when it began; ``None`` if it is not timed."""
 
 
 def owner_of(client: Any) -> Any:
     """What a client shares with its pipelines: a connection pool, what knows a cluster's nodes, or an asynchronous cluster itself."""
-    for name in ("connection_pool", "cluster_client", "_client"):
-        found = getattr(client, name, None)
-        if found is not None:
-            return found
-    nodes = getattr(client, "nodes_manager", None)
-    return client if nodes is None or not hasattr(nodes, "__weakref__") else nodes
+    owner = getattr(client, "connection_pool", None)
+    if owner is not None:
+        return owner
+    owner = getattr(client, "cluster_client", None) or getattr(client, "_client", None)
+    if owner is not None:
+        return owner
+    owner = getattr(client, "nodes_manager", None)
+    return client if owner is None or not hasattr(owner, "__weakref__") else owner
 
 
 def begin_command(client: Any, arguments: tuple[Any, ...]) -> Call | None:
     """A command is about to be sent."""
-    call = begin(client, arguments[0])
-    return call._replace(since=None) if call is not None and is_blocking(arguments) else call
+    name = arguments[0]
+    return begin(client, name, is_timed=name in SWIFT or not is_blocking(arguments))
 
 
 def begin_pipeline(pipeline: Any, _: tuple[Any, ...]) -> Call | None:
@@ -122,25 +124,31 @@ def begin_pipeline(pipeline: Any, _: tuple[Any, ...]) -> Call | None:
     return begin(pipeline, TRANSACTION if any(getattr(pipeline, name, False) is True for name in as_one) else PIPELINE)
 
 
-def begin(client: Any, name: object) -> Call | None:
+def begin(client: Any, name: object, *, is_timed: bool = True) -> Call | None:
     """Something is about to be sent; ``None`` if nobody records it."""
     owner = owner_of(client)
     recorder = seams.metrics_of(owner)
     if recorder is None:
         return None
-    if hasattr(owner, "get_connection"):
-        recorder.see(owner)
-    return Call(recorder.metrics, name, clock.monotonic())
+    recorder.see(owner)
+    return recorder.metrics, name, clock.monotonic() if is_timed else None
 
 
-def end(call: Call, error: BaseException | None = None, errors: tuple[BaseException, ...] = ()) -> None:
+def end(call: Call, error: BaseException | None = None) -> None:
     """It has been answered, or has failed."""
-    if call.since is not None:
-        call.metrics.observe(call.name, clock.monotonic() - call.since)
+    metrics, name, since = call
+    if since is not None:
+        metrics.observe(name, clock.monotonic() - since)
     if error is not None and not is_counted(error):
-        call.metrics.failed(error)
-    for one in errors:
-        call.metrics.failed(one)
+        metrics.failed(error)
+
+
+def end_quietly(call: Call, response: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """A pipeline has been answered: it may have been told to return exceptions instead of raising one."""
+    if not options.get("raise_on_error", arguments[0] if arguments else True) and isinstance(response, list):
+        for one in response:
+            if isinstance(one, BaseException):
+                call[0].failed(one)
 
 
 def is_counted(error: BaseException) -> bool:
@@ -155,24 +163,20 @@ def is_counted(error: BaseException) -> bool:
 
 def is_blocking(arguments: tuple[Any, ...]) -> bool:
     """Whether a command waits for something to happen."""
-    name = arguments[0]
-    if not isinstance(name, str):
-        return False
-    name = name.upper()
+    name = as_word(arguments[0])
     if name not in ("XREAD", "XREADGROUP"):
         return name in BLOCKING
-    for argument in arguments[1 if name == "XREAD" else 4 :]:
-        word = argument.decode("ascii", "replace") if isinstance(argument, bytes) else argument
-        if isinstance(word, str) and word.upper() in ("BLOCK", "STREAMS"):
-            return word.upper() == "BLOCK"
+    for argument in arguments[1 if name == "XREAD" else 4 :]:  # behind the name of the command, or those of the group and its member
+        word = as_word(argument)
+        if word in ("BLOCK", "STREAMS"):
+            return word == "BLOCK"
     return False
 
 
-def failures_in(response: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[BaseException, ...]:
-    """The exceptions in the response of a pipeline that was told not to raise them."""
-    if options.get("raise_on_error", arguments[0] if arguments else True) or not isinstance(response, list):
-        return ()
-    return tuple(one for one in response if isinstance(one, BaseException))
+def as_word(argument: Any) -> str:
+    """The beginning of an argument, as it is compared."""
+    begin = argument[:20] if isinstance(argument, str | bytes) else ""
+    return (begin.decode("ascii", "replace") if isinstance(begin, bytes) else begin).upper()
 
 
 Begin = Callable[[Any, tuple[Any, ...]], Call | None]
@@ -191,7 +195,9 @@ def hook(original: Any, start: Begin) -> Any:
         except BaseException as error:
             guarded(end, call, error)
             raise
-        guarded(end, call, None, guarded(failures_in, response, arguments, options) if start is begin_pipeline else ())
+        guarded(end, call)
+        if start is begin_pipeline:
+            guarded(end_quietly, call, response, arguments, options)
         return response
 
     return measured
@@ -210,7 +216,9 @@ def async_hook(original: Any, start: Begin) -> Any:
         except BaseException as error:
             guarded(end, call, error)
             raise
-        guarded(end, call, None, guarded(failures_in, response, arguments, options) if start is begin_pipeline else ())
+        guarded(end, call)
+        if start is begin_pipeline:
+            guarded(end_quietly, call, response, arguments, options)
         return response
 
     return measured

@@ -45,6 +45,7 @@ class Seams:
     def __init__(self, make: Callable[[], Iterable[Seam]]) -> None:
         self._make = make
         self._targets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._has_targets = False  # asking a weak dictionary for its length takes longer than all the rest
         self._everything: Any = None
         self._replaced: list[tuple[Seam, Any, Any]] = []
         self._guard = threading.RLock()
@@ -55,7 +56,7 @@ class Seams:
 
     def metrics_of(self, target: Any) -> Any:
         """The metric set that records what this object does; ``None`` if none does."""
-        if self._targets:
+        if self._has_targets:
             found = self._targets.get(target)
             if found is not None:
                 return found
@@ -67,7 +68,7 @@ class Seams:
         Args:
             belongs: Says whether it belongs to an object that is recorded.
         """
-        if self._targets:
+        if self._has_targets:
             for target, metrics in list(self._targets.items()):
                 if belongs(target):
                     return metrics
@@ -91,6 +92,7 @@ class Seams:
                 self._everything = metrics
             else:
                 self._targets[target] = metrics
+                self._has_targets = True
 
     def drop(self, target: Any) -> None:
         """Record no more what an object, or everything, does."""
@@ -99,6 +101,7 @@ class Seams:
                 self._everything = None
             else:
                 self._targets.pop(target, None)
+                self._has_targets = len(self._targets) > 0
             if self._everything is None and not self._targets:
                 self._put_back()
 
