@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from .settings import ALL
 
@@ -29,18 +29,27 @@ class Ended(Exception):
         super().__init__(f"it does not work; the end of its log:\n{log}")
 
 
-class Child(NamedTuple):
+class Child:
     """A running process.
 
     Attributes:
         process: The process.
-        url: Where its pages are, with a slash at the end.
         log: The file that it logs to.
     """
 
-    process: subprocess.Popen[str]
-    url: str
-    log: Path
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    @cached_property
+    def url(self) -> str:
+        """Where its pages are, with a slash at the end; waits for them. Raises ``Ended`` when it cannot start."""
+        assert self.process.stdout is not None
+        said = re.search(r"http://\S+/", self.process.stdout.readline())  # its first line, or nothing if it has ended
+        if said is None:
+            self.process.wait()
+            raise Ended(_end_of(self.log))
+        return said[0]
 
     def check(self) -> None:
         """Raises ``Ended`` when it is not there any more."""
@@ -57,9 +66,6 @@ def running(folder: Path, options: Mapping[str, object], environment: Mapping[st
         options: Of its command line, by name.
         environment: What it finds there besides what we find.
         role: What it does; see ``settings``.
-
-    Raises:
-        Ended: It could not start.
     """
     log = folder / f"{role}.log"
     command = [sys.executable, "-m", "examples.channelbot", role, *(f"--{name}={value}" for name, value in options.items())]
@@ -75,12 +81,7 @@ def running(folder: Path, options: Mapping[str, object], environment: Mapping[st
             start_new_session=True,  # the terminal's Ctrl-C reaches the demo alone, which then stops what it started
         )
     try:
-        assert process.stdout is not None
-        said = re.search(r"http://\S+/", process.stdout.readline())  # its first line, or nothing if it has ended
-        if said is None:
-            process.wait()
-            raise Ended(_end_of(log))
-        yield Child(process, said[0], log)
+        yield Child(process, log)
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -36,6 +36,7 @@ def make_celery(broker_url: str) -> Celery:
         task_routes={VIEWS: {"queue": "views"}},
         task_create_missing_queues=True,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_prefetch_multiplier=1,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
