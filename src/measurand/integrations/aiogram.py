@@ -30,7 +30,7 @@ from measurand.metrics.registry import CollectorRegistry
 
 __all__ = ["FLOOR", "instrument"]
 
-FLOOR = "3.0"
+FLOOR = "3.3"
 
 NOT_OF_HANDLERS = frozenset({"update"})
 """Observers of a dispatcher whose handlers are aiogram's own."""
@@ -74,7 +74,7 @@ def instrument(*targets: Any, metrics: TelegramMetrics | None = None, registry: 
         A handle that takes it back. Asked for again with the same target, it is the same one; with several targets, it takes back each.
 
     Raises:
-        MissingExtra: aiogram is not installed, or older than 3.0.
+        MissingExtra: aiogram is not installed, or older than 3.3.
         TypeError: A target is none of these.
     """
     aiogram = library("aiogram", extra="aiogram", floor=FLOOR)
