@@ -70,8 +70,8 @@ def test_the_counter_of_throttling_follows_the_kernels_total_and_never_goes_back
 
 
 def test_two_sets_in_one_registry_share_their_metrics(registry: CollectorRegistry) -> None:
-    for _ in range(2):
-        SystemMetrics(registry).record(ALL)
+    for max_age in (60, 300):
+        SystemMetrics(registry, max_age=max_age).record(ALL)
     assert registry.get_sample_value("cgroup_cpu_throttled_seconds_total") == 2.25
 
 

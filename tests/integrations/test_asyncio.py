@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -275,6 +276,28 @@ def test_a_failure_of_ours_is_logged_and_the_loop_runs(loop: asyncio.AbstractEve
 def test_an_interval_that_cannot_be_kept_is_refused(interval: float) -> None:
     with pytest.raises(ConfigurationError, match="interval"):
         instrument(interval=interval)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_process_has_none_of_its_parents_loops() -> None:
+    code = """
+import asyncio, os
+from measurand import REGISTRY
+from measurand.integrations.asyncio import instrument
+instrument()
+async def main():
+    waiting = [asyncio.create_task(asyncio.Event().wait()) for _ in range(4)]
+    pid = os.fork()
+    if pid == 0:
+        print(REGISTRY.get_sample_value("asyncio_tasks"), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    print(REGISTRY.get_sample_value("asyncio_tasks"), flush=True)
+asyncio.run(main())
+"""
+    ran = run_python(code)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == ["0.0", "5.0"]
 
 
 def test_uvloop_is_looked_at_though_it_is_imported_later() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from measurand import CollectorRegistry
 from measurand.catalog.thread_pools import ThreadPoolMetrics
 from measurand.integrations.concurrent import instrument
 from measurand.integrations.handle import Handle
-from tests.support import SCALE, run_threads, wait_until
+from tests.support import SCALE, run_python, run_threads, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -205,6 +206,48 @@ def test_a_failure_of_ours_does_not_keep_the_work_from_being_done() -> None:
 
     with ThreadPoolExecutor(1) as pool, instrument(pool, metrics=Broken(CollectorRegistry())):
         assert pool.submit(int, "5").result(PATIENCE) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_process_shows_none_of_its_parents_pools() -> None:
+    code = """
+import os, threading
+from concurrent.futures import ThreadPoolExecutor
+from measurand import REGISTRY
+from measurand.integrations.concurrent import instrument
+from measurand.metrics import shared
+
+def show():
+    names = ("threads", "threads_max", "threads_busy", "queue_length")
+    print([REGISTRY.get_sample_value(f"thread_pool_{name}", {"pool": "mail"}) for name in names], flush=True)
+
+instrument()
+release, begun = threading.Event(), threading.Barrier(3)
+pool = ThreadPoolExecutor(2, thread_name_prefix="mail")
+for _ in range(2):
+    pool.submit(lambda: (begun.wait(), release.wait()))
+begun.wait()
+pool.submit(int)
+show()
+wait, go_on = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(wait, 1)
+    show()
+    with ThreadPoolExecutor(5, thread_name_prefix="mail") as own:
+        own.submit(int).result()
+        show()
+    os._exit(0)
+shared.publish()  # as a runtime does every few seconds
+os.write(go_on, b"x")
+os.waitpid(pid, 0)
+release.set()
+pool.shutdown()
+show()
+"""
+    ran = run_python(code)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines() == ["[2.0, 2.0, 2.0, 1.0]", "[2.0, 2.0, 2.0, 1.0]", "[3.0, 7.0, 2.0, 1.0]", "[0.0, 0.0, 0.0, 0.0]"]
 
 
 @pytest.mark.usefixtures("handle")

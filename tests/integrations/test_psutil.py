@@ -53,6 +53,21 @@ def test_cpu_is_compared_with_the_last_snapshot_whichever_thread_took_it() -> No
         work.join(30)
 
 
+def test_cpu_is_unknown_after_a_long_time_and_known_again_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, cores = psutil.cpu_times(), psutil.cpu_count()
+    spent = {"user": 0.0, "idle": 0.0}
+
+    def cpu_times() -> object:
+        return real._replace(user=real.user + spent["user"] * cores, idle=real.idle + spent["idle"] * cores)
+
+    monkeypatch.setattr(psutil, "cpu_times", cpu_times)
+    monitor = PsutilMonitor(longest=60.0)
+    for user, idle, percent in ((1.0, 3.0, 25.0), (0.0, 0.0, None), (31.0, 31.0, None), (6.0, 2.0, 75.0)):
+        spent["user"] += user
+        spent["idle"] += idle
+        assert monitor.snapshot().cpu_percent == (None if percent is None else pytest.approx(percent))
+
+
 def test_a_path_that_cannot_be_looked_at_is_left_out_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gone = str(tmp_path / "gone")
     monitor = PsutilMonitor(["/", gone])

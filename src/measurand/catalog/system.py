@@ -76,7 +76,7 @@ class SystemMetrics:
 
     Args:
         registry: Where they are exposed.
-        max_age: Seconds after which a value that has not been recorded again is no longer exposed.
+        max_age: Seconds after which a value that has not been recorded again is no longer exposed; that of a registry's first set holds.
         at_once: Define all of them now, to show zero until something is known; for lists of what there is.
     """
 
@@ -113,7 +113,8 @@ class SystemMetrics:
         return self._disks
 
     def _define(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(name, documentation, labels, registry=self._registry, multiprocess_mode="mostrecent", expire_after=self._max_age)
+        how = {"multiprocess_mode": "mostrecent", "expire_after": self._max_age}
+        return Gauge.get_or_create(name, documentation, labels, registry=self._registry, **how)
 
     def _catch_up(self, total: float) -> None:
         """Bring the counter to the kernel's total, whoever counted so far."""

@@ -115,8 +115,11 @@ class _Loops:
         self._guard = threading.RLock()
 
     def renew(self) -> None:
-        """In a new child process: have a lock that nobody holds."""
+        """In a new child process: have a lock that nobody holds, and know that no loop runs but those that are run here."""
         self._guard = threading.RLock()
+        self._probes = WeakKeyDictionary()
+        for choice in filter(None, [self._everything, *self._targets.values()]):
+            choice.probes.clear()
 
     def add(self, loop: Loop | None, choice: _Choice) -> None:
         renew_after_fork(self)

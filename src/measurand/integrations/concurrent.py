@@ -17,6 +17,7 @@ from measurand.catalog.thread_pools import PoolSeries, ThreadPoolMetrics
 from measurand.core import now
 from measurand.integrations.handle import Handle, Installations
 from measurand.integrations.seams import Guarded, Seam, Seams
+from measurand.lifecycle.background import renew_after_fork
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
 
@@ -68,6 +69,13 @@ class _Choice:
         self._name = name
         self._series: WeakKeyDictionary[ThreadPoolExecutor, PoolSeries | None] = WeakKeyDictionary()
         self._shown: dict[str, _Sizes] = {}
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """In a new child process: its parent's pools have no threads here."""
+        self._series = WeakKeyDictionary()
+        for sizes in self._shown.values():
+            sizes.remove(self)
 
     def work(self, pool: ThreadPoolExecutor, function: Callable[..., Any]) -> _Work | None:
         try:

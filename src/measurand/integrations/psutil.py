@@ -32,16 +32,18 @@ class PsutilMonitor:
 
     Args:
         paths: The paths whose file systems are looked at.
+        longest: Seconds since the last snapshot beyond which the CPU's use is unknown, rather than the average of a long time.
 
     Raises:
         MissingExtra: psutil is not installed, or too old.
     """
 
-    def __init__(self, paths: Sequence[str] = ("/",)) -> None:
+    def __init__(self, paths: Sequence[str] = ("/",), *, longest: float = 3600.0) -> None:
         self._psutil: Any = library("psutil", extra="psutil", floor=FLOOR)
         self._paths = tuple(paths)
         self._silent: set[str] = set()
-        self._least = LEAST * (self._psutil.cpu_count() or 1)
+        cores = self._psutil.cpu_count() or 1
+        self._least, self._most = LEAST * cores, longest * cores
         self._before = self._times()
 
     def snapshot(self) -> SystemSnapshot:
@@ -59,7 +61,7 @@ class PsutilMonitor:
         if passed < self._least:
             return None
         self._before = used, all_times
-        return min(max(100.0 * (used - used_before) / passed, 0.0), 100.0)
+        return min(max(100.0 * (used - used_before) / passed, 0.0), 100.0) if passed <= self._most else None
 
     def _times(self) -> tuple[float, float]:
         """Seconds that the cores were in use, and all, since the machine started."""

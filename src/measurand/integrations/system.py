@@ -29,6 +29,9 @@ __all__ = ["INTERVAL", "Monitor", "instrument"]
 INTERVAL = 15.0
 """Seconds between two looks."""
 
+PATIENCE = 4
+"""How many intervals what is known lasts."""
+
 NAME = "system"
 """What it is called among what is polled."""
 
@@ -39,6 +42,7 @@ class Monitor:
     Args:
         paths: The paths whose file systems are looked at.
         cgroup: What reads the limits.
+        longest: Seconds between two snapshots beyond which the CPU's use is unknown.
 
     Attributes:
         about: What it looks at, in a few words.
@@ -47,12 +51,12 @@ class Monitor:
         MissingExtra: psutil is missing, or too old, and there is no control group either.
     """
 
-    def __init__(self, paths: Sequence[str] = ("/",), cgroup: CgroupReader | None = None) -> None:
+    def __init__(self, paths: Sequence[str] = ("/",), cgroup: CgroupReader | None = None, *, longest: float = 3600.0) -> None:
         self._cgroup = cgroup or CgroupReader()
         version = self._cgroup.version()
         self._host: SystemMonitor | None = None
         try:
-            self._host = PsutilMonitor(paths)
+            self._host = PsutilMonitor(paths, longest=longest)
         except MissingExtra:
             if version is None:
                 raise
@@ -107,8 +111,8 @@ def instrument(
     def make() -> Handle:
         if not isinstance(interval, int | float) or not 0 < interval < float("inf"):
             raise ConfigurationError(f"interval must be a number of seconds above 0, not {interval!r}")
-        source = monitor or Monitor(paths)
-        chosen = metrics or SystemMetrics(registry, max_age=4 * interval)
+        source = monitor or Monitor(paths, longest=PATIENCE * interval)  # who takes over from another process has not looked for long
+        chosen = metrics or SystemMetrics(registry, max_age=PATIENCE * interval)
         polling = target or Polling(registry=registry)
         polling.register(NAME, lambda: chosen.record(source.snapshot()), interval=interval)
         if target is None:
