@@ -18,7 +18,7 @@ from measurand.testing.clock import FakeClock
 from tests.integrations.recorded import recorded
 from tests.servers import Redis
 from tests.servers.redis import binary
-from tests.support import run_threads, wait_until
+from tests.support import in_background, run_threads, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -280,6 +280,19 @@ class TestInstrumenting:
             client.ping()
             own.ping()
         assert timed(registry) == {"PING": 2}
+
+    def test_it_can_be_taken_back_and_begun_again_under_traffic(self, client: library.Redis, registry: CollectorRegistry) -> None:
+        before = functions()
+
+        def begin_and_end() -> None:
+            integration.instrument(registry=registry).uninstrument()
+
+        with in_background(begin_and_end, begin_and_end):
+            for number in range(300):
+                assert client.incr("number") == number + 1
+        assert functions() == before
+        assert timed(registry).get("INCRBY", 0) <= 300
+        assert errors(registry) == {}
 
     def test_somebody_elses_replacement_on_top_stays(
         self, client: library.Redis, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch

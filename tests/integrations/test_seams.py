@@ -55,11 +55,11 @@ def test_functions_are_replaced_from_the_first_to_the_last() -> None:
     seams.record(None, "metrics")
     assert (Host().run(), Host().walk()) == ("RUN", "WALK")
     for target in (one, None, one):
-        seams.drop(target)
+        seams.drop(target, "metrics")
         assert Host().run() == "RUN"
-    seams.drop(other)
+    seams.drop(other, "metrics")
     assert dict(vars(Host)) == before
-    seams.drop(other)
+    seams.drop(other, "metrics")
 
 
 def test_an_object_records_to_its_own_metrics_or_to_those_for_all() -> None:
@@ -69,9 +69,12 @@ def test_an_object_records_to_its_own_metrics_or_to_those_for_all() -> None:
     assert (seams.metrics_of(one), seams.metrics_of(other)) == ("own", None)
     seams.record(None, "all")
     assert (seams.metrics_of(one), seams.metrics_of(other)) == ("own", "all")
-    seams.drop(one)
+    seams.drop(one, "all")
+    seams.drop(None, "own")
+    assert (seams.metrics_of(one), seams.metrics_of(other)) == ("own", "all")
+    seams.drop(one, "own")
     assert seams.metrics_of(one) == "all"
-    seams.drop(None)
+    seams.drop(None, "all")
     assert seams.metrics_of(one) is None
 
 
@@ -81,9 +84,9 @@ def test_what_belongs_to_an_object_is_recorded_as_its() -> None:
     seams.record(one, "own")
     assert seams.metrics_where(lambda target: target is one) == "own"
     assert seams.metrics_where(lambda target: False) == "all"
-    seams.drop(one)
+    seams.drop(one, "own")
     assert seams.metrics_where(lambda target: True) == "all"
-    seams.drop(None)
+    seams.drop(None, "all")
     assert seams.metrics_where(lambda target: True) is None
 
 
@@ -93,7 +96,7 @@ def test_an_object_is_not_kept_alive() -> None:
     seams.record(None, "all")
     del one
     gc.collect()
-    seams.drop(None)
+    seams.drop(None, "all")
     assert Host().run() == "run"
 
 
@@ -113,12 +116,12 @@ def test_a_replacement_by_somebody_else_stays_and_ours_is_not_put_there_twice() 
     ours = Host.run
     Host.run = louder(ours)  # type: ignore[method-assign]
     theirs = Host.run
-    seams.drop(None)
+    seams.drop(None, "all")
     assert Host.run is theirs
     seams.record(None, "all")
     assert Host.run is theirs
     Host.run = ours  # type: ignore[method-assign]
-    seams.drop(None)
+    seams.drop(None, "all")
     assert dict(vars(Host)) == before
 
 

@@ -56,7 +56,7 @@ def instrument(
         used = metrics or HttpClientMetrics(registry, hosts=hosts)
         seams.record(target, used)
         every = target is None  # the target itself is not to be kept alive
-        return Handle(about, used, owner, lambda found: seams.drop(None if every else found))
+        return Handle(about, used, owner, lambda found: seams.drop(None if every else found, used))
 
     return installations.once(owner, metrics, make)
 

@@ -57,7 +57,7 @@ def instrument(target: Any = None, *, metrics: RedisMetrics | None = None, regis
         seams.record(None if every else owner, recorder)
 
         def undo(found: Any) -> None:
-            seams.drop(None if every else found)
+            seams.drop(None if every else found, recorder)
             recorder.forget()
 
         return Handle(about, used, owner, undo)

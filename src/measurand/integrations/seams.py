@@ -94,14 +94,21 @@ class Seams:
                 self._targets[target] = metrics
                 self._has_targets = True
 
-    def drop(self, target: Any) -> None:
-        """Record no more what an object, or everything, does."""
+    def drop(self, target: Any, metrics: Any = None) -> None:
+        """Record no more what an object does.
+
+        Args:
+            target: The object; ``None`` for everything.
+            metrics: Where it has been recorded, if it is to stay recorded where somebody else has it recorded by now.
+        """
         with self._guard:
-            if target is None:
-                self._everything = None
-            else:
-                self._targets.pop(target, None)
-                self._has_targets = len(self._targets) > 0
+            now = self._everything if target is None else self._targets.get(target)
+            if metrics is None or now is metrics:
+                if target is None:
+                    self._everything = None
+                else:
+                    self._targets.pop(target, None)
+            self._has_targets = len(self._targets) > 0
             if self._everything is None and not self._targets:
                 self._put_back()
 
