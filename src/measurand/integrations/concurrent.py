@@ -174,7 +174,7 @@ def instrument(
         _seams.record(target, choice)
 
         def undo(given: Any) -> None:
-            _seams.drop(None if given is ThreadPoolExecutor else given)
+            _seams.drop(None if given is ThreadPoolExecutor else given, choice)
             choice.end()
 
         what = "every pool" if target is None else f"the pool {name or ''}".strip()

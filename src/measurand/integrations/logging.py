@@ -53,6 +53,7 @@ def instrument(
         chosen = metrics or LogMetrics(registry)
         _seams.record(target, chosen)
         what = "every logger" if target is None else f"the logger {target.name}"
-        return Handle(f"logging, {what}", chosen, target or logging, lambda given: _seams.drop(None if given is logging else given))
+        undo = lambda given: _seams.drop(None if given is logging else given, chosen)  # noqa: E731 - nothing to name
+        return Handle(f"logging, {what}", chosen, target or logging, undo)
 
     return _installations.once(target or logging, metrics, make)
