@@ -10,6 +10,10 @@ from ..inventory.standins.server import Answer, Asked, Standin
 class ViewsStandIn(Standin):
     """Each message has so many more views each time it is asked for.
 
+    Attributes:
+        gain: See above; may be changed.
+        is_away: Whether it answers that it cannot.
+
     Args:
         gain: How many more.
         port: Where to listen on 127.0.0.1; 0 for a free port.
@@ -18,10 +22,13 @@ class ViewsStandIn(Standin):
     def __init__(self, gain: int = 7, port: int = 0) -> None:
         super().__init__(port)
         self.gain = gain
+        self.is_away = False
         self.views: Counter[tuple[str, str]] = Counter()
 
     def answer(self, asked: Asked) -> Answer:
         """See ``Standin``."""
+        if self.is_away:
+            return Answer(503)
         _, _, chat = asked.path.rpartition("/")
         seen = {}
         for message in filter(None, asked.query.get("messages", "").split(",")):

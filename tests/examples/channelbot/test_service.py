@@ -25,8 +25,8 @@ pytestmark = pytest.mark.once
 PATIENCE = 120
 NEWS = -1001
 ENDINGS = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_count")}
-NOT_OF_EACH = {"http_requests_in_progress", "celery_tasks_failed_total"}
-"""Metrics of which this traffic makes no series, or none that moves: no request is under way during a scrape but those of probes."""
+STANDS_STILL = {"db_pool_timeouts_total"}
+"""What this traffic does not bring about."""
 
 
 class Service:
@@ -108,6 +108,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             service = Service(child, telegram, views, database)
             live(service)
             yield Stage(service, parsed(service.page()))
+        log = child.log.read_text()
+        assert (child.process.returncode, "lost: nothing" in log) == (0, True), log[-3000:]
 
 
 def live(service: Service) -> None:
@@ -138,6 +140,9 @@ def live(service: Service) -> None:
     assert service.ask("POST", "/api/views")[0] == 202
     until(lambda: service.truth("SELECT sum(views) FROM posts") >= 300, lambda: "nobody reads", PATIENCE)
     service.audience.gain = 0
+    service.audience.is_away = True
+    until(lambda: service.value("celery_tasks_failed_total") > 0, lambda: "no task has failed", PATIENCE)
+    service.audience.is_away = False
     service.comes_to(1, "business_scheduled_posts")
     service.comes_to(0, "celery_tasks_in_progress", queue="posts")
     until(lambda: service.value("system_cpu_percent") > 0, lambda: "the machine is idle", PATIENCE)
@@ -153,13 +158,10 @@ def test_a_metric_of_the_table_is_there_with_its_type_its_labels_and_a_value(sta
 def assert_published(families: dict[str, Metric], row: Row) -> None:
     metric = families[row.name]
     assert metric.type == row.kind
-    if row.name in NOT_OF_EACH:
-        assert metric.labels in (set(), set(row.labels.split()))
-        return
     assert metric.labels == set(row.labels.split())
     for ending in ENDINGS[row.kind]:
         assert any(name == row.name + ending for name, _, _ in metric.values), f"{row.name}{ending} has no series"
-    if row.kind != "gauge" and row.name not in {"db_pool_timeouts_total"}:
+    if row.kind != "gauge" and row.name not in STANDS_STILL:
         assert total(families, row.name + ("_count" if row.kind == "histogram" else "")) > 0
 
 
@@ -222,6 +224,12 @@ def test_tasks_are_counted_by_how_they_ended_and_where(stage: Stage):
     assert (tasks("SUCCESS"), tasks("RETRY")) == (4, 1)
     assert total(stage.families, "celery_tasks_published_total", task="posts.send", queue="posts") == 5
     assert total(stage.families, "celery_workers", queue="posts") == total(stage.families, "celery_workers", queue="views") == 1
+
+
+def test_a_task_that_fails_says_why(stage: Stage):
+    failed = total(stage.families, "celery_tasks_failed_total", task="posts.refresh_views", error_type="UnreachableError")
+    assert failed == total(stage.families, "celery_tasks_failed_total") > 0
+    assert failed == total(stage.families, "celery_tasks_total", task="posts.refresh_views", state="FAILURE")
 
 
 def test_requests_are_counted_by_template(stage: Stage):
