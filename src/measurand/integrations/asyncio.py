@@ -52,6 +52,7 @@ class _Choice:
         self.metrics = metrics
         self.interval = interval
         self.is_on = True
+        self.replaced: Callable[[], Any] | None = None
         self.probes: dict[int, _Probe] = {}
         choices = _choices.setdefault(metrics.tasks, WeakSet())
         choices.add(self)
@@ -126,7 +127,7 @@ class _Loops:
         with self._guard:
             if loop is not None:
                 self._targets[loop] = choice
-                _replace_here(loop, self._around)
+                choice.replaced = _replace_here(loop, self._around)
             else:
                 self._everything = choice
                 self._replace(asyncio.BaseEventLoop)
@@ -143,10 +144,11 @@ class _Loops:
     def drop(self, loop: Loop | None, choice: _Choice) -> None:
         choice.is_on = False
         with self._guard:
-            if loop is not None:
-                self._targets.pop(loop, None)
-                vars(loop).pop("run_forever", None)
-            else:
+            if loop is not None and self._targets.get(loop) is choice:
+                del self._targets[loop]
+                if choice.replaced is not None and vars(loop).get("run_forever") is choice.replaced:
+                    del vars(loop)["run_forever"]
+            elif self._everything is choice:
                 self._everything = None
                 self._put_back()
         for probe in list(choice.probes.values()):
@@ -223,11 +225,14 @@ class _Loops:
             LOG.warning("the lag of %r is not recorded", loop, exc_info=True)
 
 
-def _replace_here(loop: Loop, around: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> None:
-    """Replace the method of one loop, which goes with it."""
+def _replace_here(loop: Loop, around: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> Callable[[], Any] | None:
+    """Replace the method of one loop, which goes with it. A loop that cannot have attributes is looked at in the run that is under way."""
+    if not hasattr(loop, "__dict__"):
+        return None
     cls, kept = type(loop), ref(loop)
     replaced = around(lambda loop: cls.run_forever(loop))  # noqa: PLW0108 - as it is then
-    vars(loop)["run_forever"] = lambda: replaced(kept())
+    ours = vars(loop)["run_forever"] = lambda: replaced(kept())
+    return ours
 
 
 class _Everything:
