@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -119,6 +120,31 @@ def test_a_program_that_knows_nothing_of_us_is_measured(name: str, tmp_path: Pat
         assert running.server.log.count("service 'shop'") == 1, "workers say it once more"
         assert "Error in sitecustomize" not in running.server.log
         assert ask(running.management, "/v1/health")[0] == 200
+
+
+CELERY = """
+from celery import Celery
+application = Celery("shop", broker="filesystem://", set_as_current=True)
+application.conf.broker_transport_options = {"data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "control"}
+application.conf.worker_hijack_root_logger = False
+
+@application.task(name="shop.add")
+def add(a, b):
+    return a + b
+
+if __name__ == "__main__":
+    for number in range(5):
+        add.delay(number, 1)
+"""
+
+
+def test_so_are_the_processes_of_a_celery_worker(tmp_path: Path) -> None:
+    (tmp_path / "queue").mkdir()
+    worker = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle"]
+    with run(tmp_path, sys.executable, "-W", "ignore", "-m", "celery", "-A", "shop:application", *worker, source=CELERY) as running:
+        subprocess.run([sys.executable, "-W", "ignore", "shop.py"], cwd=tmp_path, check=True, timeout=60)
+        done = re.compile(r'^celery_tasks_total{.*queue="celery",.*state="SUCCESS",task="shop.add"} 5.0$', re.MULTILINE)
+        wait_until(lambda: done.search(ask(running.management, "/v1/metrics")[1]), 60, what=lambda: running.server.log, every=0.1)
 
 
 def test_it_says_what_is_measured_and_what_is_not_and_why(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import logging
 import sys
@@ -13,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from measurand.integrations.imports import when_imported
+from tests.support import run_python
 
 pytestmark = pytest.mark.once
 
@@ -63,6 +65,27 @@ def test_several_may_wait_for_one_and_one_for_a_part_of_a_package(folder: Path) 
     when_imported("parcel", lambda module: told.append("parcel"))
     importlib.import_module("parcel.inner")
     assert told == ["parcel", "first", "second"]
+
+
+def test_who_only_looks_for_a_module_does_not_use_up_the_waiting(folder: Path) -> None:
+    """As ``python -m`` does with a package."""
+    put(folder, "awaited", "value = 1")
+    told: list[str] = []
+    when_imported("awaited", lambda module: told.append(module.__name__))
+    spec = importlib.util.find_spec("awaited")
+    assert spec is not None
+    assert told == []
+    importlib.import_module("awaited")
+    assert told == ["awaited"]
+
+
+def test_a_program_that_is_a_package_is_told_of(folder: Path) -> None:
+    (folder / "parcel").mkdir()
+    put(folder / "parcel", "__init__", "print('package')")
+    put(folder / "parcel", "__main__", "print('program')")
+    hook = "from measurand.integrations.imports import when_imported\nwhen_imported('parcel', lambda module: print('told'))"
+    done = run_python(f"{hook}\nimport sys, runpy\nsys.path.insert(0, {str(folder)!r})\nrunpy.run_module('parcel', run_name='__main__', alter_sys=True)")
+    assert done.stdout.split() == ["package", "told", "program"], done.stderr
 
 
 def test_what_it_raises_harms_nobody(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,9 @@ INSIDE = "run_in"
 ENTRY_POINTS = "measurand.integrations"
 """The group of entry points under which integrations are found: the library's name, and a module with ``instrument()``."""
 
+AT_ONCE = sys.stdlib_module_names | {"system"}
+"""Integrations that wait for no import: what they are about is always there."""
+
 APPLICATIONS = {
     "flask.app": ("Flask", "flask"),
     "fastapi.applications": ("FastAPI", "fastapi"),
@@ -106,7 +109,7 @@ class _Beginning:
             if self._may(name):
                 when_imported(module, wait)
         for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-            if entry.name in sys.stdlib_module_names:
+            if entry.name in AT_ONCE:
                 self._instrument(entry)
             elif self._may(entry.name):
                 when_imported(entry.name, partial(self._instrument, entry))
@@ -140,7 +143,7 @@ class _Beginning:
         except (MeasurandError, ImportError) as reason:
             _say(f"skipped {entry.name}: {reason}")
             return
-        if entry.name in sys.stdlib_module_names:
+        if entry.name in AT_ONCE:
             self._tell(handle.about)
 
     def _class_watcher(self, name: str, framework: str) -> Callable[[ModuleType], None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from threading import get_ident
 from types import ModuleType
 from typing import Any
 
@@ -56,29 +57,38 @@ class _Finder(MetaPathFinder):
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Told]] = {}
+        self._asked: set[tuple[str, int]] = set()  # by which thread, so that this one does not answer itself
 
     def wait(self, name: str, function: Told) -> None:
         self._waiting.setdefault(name, []).append(function)
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        functions = self._waiting.pop(fullname, None)
-        if functions is None:
+        asked = (fullname, get_ident())
+        if fullname not in self._waiting or asked in self._asked:
             return None
-        spec = find_spec(fullname)  # by the others, as this one waits for it no longer
-        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
-            self._waiting[fullname] = functions
-            return spec
-        spec.loader = _Telling(spec.loader, functions, lambda: self._waiting.setdefault(fullname, functions))
+        self._asked.add(asked)
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._asked.discard(asked)
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Telling(spec.loader, self._loaded)
         return spec
+
+    def _loaded(self, module: ModuleType) -> None:
+        for function in self._waiting.pop(module.__name__, ()):
+            _tell(function, module)
 
 
 class _Telling(Loader):
-    """A loader that says when it has loaded, and is then gone again."""
+    """A loader that says when it has loaded, and is then gone again.
 
-    def __init__(self, loader: Any, functions: list[Told], again: Callable[[], object]) -> None:
+    Who only asks for a module's spec, as ``python -m`` does of a package, gets it too, and nothing comes of it.
+    """
+
+    def __init__(self, loader: Any, loaded: Told) -> None:
         self._loader = loader
-        self._functions = functions
-        self._again = again
+        self._loaded = loaded
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -91,10 +101,5 @@ class _Telling(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
-        try:
-            self._loader.exec_module(module)
-        except BaseException:
-            self._again()  # the program may try again
-            raise
-        for function in self._functions:
-            _tell(function, module)
+        self._loader.exec_module(module)
+        self._loaded(module)
