@@ -84,7 +84,8 @@ def test_a_program_that_is_a_package_is_told_of(folder: Path) -> None:
     put(folder / "parcel", "__init__", "print('package')")
     put(folder / "parcel", "__main__", "print('program')")
     hook = "from measurand.integrations.imports import when_imported\nwhen_imported('parcel', lambda module: print('told'))"
-    done = run_python(f"{hook}\nimport sys, runpy\nsys.path.insert(0, {str(folder)!r})\nrunpy.run_module('parcel', run_name='__main__', alter_sys=True)")
+    program = f"import sys, runpy\nsys.path.insert(0, {str(folder)!r})\nrunpy.run_module('parcel', run_name='__main__', alter_sys=True)"
+    done = run_python(f"{hook}\n{program}")
     assert done.stdout.split() == ["package", "told", "program"], done.stderr
 
 
