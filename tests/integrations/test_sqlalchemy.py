@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,6 @@ def test_every_engine_is_measured_whenever_it_is_made(make: Callable[..., Engine
 
 
 def test_a_pool_without_an_engine_is_one_too(registry: CollectorRegistry) -> None:
-    import sqlite3  # noqa: PLC0415
-
     with instrument(registry=registry):
         pools = [QueuePool(lambda: sqlite3.connect(":memory:")) for _ in range(2)]
         for pool in pools:
@@ -256,6 +255,27 @@ def test_engines_are_not_kept_alive(registry: CollectorRegistry) -> None:
     for handle in handles:
         handle.uninstrument()
     assert connections(registry) == {}
+
+
+def test_neither_is_one_whose_creator_knows_it(registry: CollectorRegistry) -> None:
+    class Shop:
+        def __init__(self) -> None:
+            self.engine = create_engine("sqlite://", creator=self.connect, poolclass=QueuePool)
+
+        def connect(self) -> Any:
+            return sqlite3.connect(":memory:")
+
+    shop = Shop()
+    handle = instrument(shop.engine, registry=registry)
+    ask(shop.engine)
+    shop.engine.dispose()
+    ask(shop.engine)
+    shop.engine.dispose()
+    gone = [ref(shop), ref(shop.engine), ref(shop.engine.pool), ref(shop.engine.dialect)]
+    del shop
+    gc.collect()
+    assert [one() for one in gone] == [None] * 4
+    handle.uninstrument()
 
 
 def test_a_name_belongs_to_one_engine() -> None:

@@ -26,7 +26,7 @@ from weakref import WeakSet, ref
 
 from measurand.catalog.database import DatabaseMetrics
 from measurand.integrations.handle import Handle, Installations, library, version_of
-from measurand.integrations.sqlalchemy_pool import ATTRIBUTE, PoolHooks, Watch, free_name, owner_of, watch_of
+from measurand.integrations.sqlalchemy_pool import ATTRIBUTE, Living, PoolHooks, Watch, free_name, owner_of, watch_of
 from measurand.integrations.sqlalchemy_queries import complain
 from measurand.lifecycle.background import renew_after_fork
 from measurand.metrics.domains import REGISTRY
@@ -142,7 +142,7 @@ class _State:
 
 _state = _State()
 _installations = Installations()
-_of_everything: WeakSet[Watch] = WeakSet()
+_of_everything: Living[Watch] = Living()
 
 
 def _everything(sqlalchemy: Any, about: str, metrics: DatabaseMetrics) -> Handle:
@@ -152,9 +152,9 @@ def _everything(sqlalchemy: Any, about: str, metrics: DatabaseMetrics) -> Handle
     def undo(target: Any) -> None:
         _state.everything = None
         _state.end(target)
-        for watch in list(_of_everything):
+        for watch in _of_everything.all():
             watch.stop()
-        _of_everything.clear()
+            _of_everything.discard(watch)
 
     return Handle(f"{about}, every engine", metrics, sqlalchemy.Engine, undo)
 

@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, ref
+from typing import Any, Generic, TypeVar
+from weakref import ref
 
 from measurand import clock
 from measurand.catalog.database import DatabaseMetrics, PoolSnapshot
 from measurand.integrations.sqlalchemy_queries import Statements, complain
 from measurand.lifecycle.background import renew_after_fork
 
-__all__ = ["PoolHooks", "Watch", "owner_of", "watch_of"]
+__all__ = ["Living", "PoolHooks", "Watch", "owner_of", "watch_of"]
 
 ATTRIBUTE = "_measurand_watch"
 """Where a dialect, or a pool without one, has its watch."""
@@ -33,8 +33,36 @@ CREATOR = "_invoke_creator"
 KEY = "measurand"
 """Where a place has its entry, in ``record_info``."""
 
+T = TypeVar("T")
+
 _current: ContextVar[Watch | None] = ContextVar("measurand_sqlalchemy", default=None)
-_watches: WeakSet[Watch] = WeakSet()
+
+
+def _forget(known: dict[int, Any], key: int, _: object) -> None:
+    known.pop(key, None)
+
+
+class Living(Generic[T]):
+    """Objects that are referred to weakly; unlike a ``WeakSet`` it can be looked through while another thread adds one."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, ref[T]] = {}
+
+    def __contains__(self, one: T) -> bool:
+        found = self._found.get(id(one))
+        return found is not None and found() is one
+
+    def add(self, one: T) -> None:
+        """Refer to it."""
+        self._found[id(one)] = ref(one, partial(_forget, self._found, id(one)))
+
+    def discard(self, one: T) -> None:
+        """Refer to it no longer."""
+        self._found.pop(id(one), None)
+
+    def all(self) -> list[T]:
+        """Those that are there."""
+        return [one for found in list(self._found.values()) if (one := found()) is not None]
 
 
 def owner_of(pool: Any) -> Any:
@@ -67,8 +95,7 @@ class Entry:
         self.record = ref(record, partial(_forget, watch.entries, id(self)))
 
 
-def _forget(entries: dict[int, Entry], key: int, _: object) -> None:
-    entries.pop(key, None)
+_watches: Living[Watch] = Living()
 
 
 class Watch:
@@ -92,7 +119,7 @@ class Watch:
         self._series = metrics.pool(name)
         self._statements: Statements | None = None
         self._hide: Callable[[], None] = lambda: None
-        self._creators: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
+        self._pools: Living[Any] = Living()
         self.meet(pool)
 
     def start(self) -> None:
@@ -117,9 +144,10 @@ class Watch:
             self._statements.put_back(owner)
         if watch_of(owner) is self:
             delattr(owner, ATTRIBUTE)
-        for pool, (original, ours) in list(self._creators.items()):
-            if vars(pool).get(CREATOR) is ours:
-                setattr(pool, CREATOR, original)
+        for pool in self._pools.all():
+            ours = vars(pool).get(CREATOR)
+            if getattr(ours, "watch", None) is self:
+                setattr(pool, CREATOR, ours.__wrapped__)
         for entry in list(self.entries.values()):
             record = entry.record()
             if record is not None:
@@ -142,19 +170,22 @@ class Watch:
         """The pool that is asked now."""
         self._pool = ref(pool)
         original = vars(pool).get(CREATOR)
-        if original is None or pool in self._creators:
+        if original is None or pool in self._pools:
             return
 
         def create(record: Any) -> Any:
             self._is_made(record)
             return original(record)
 
-        self._creators[pool] = original, create
-        setattr(pool, CREATOR, create)
+        ours: Any = create  # the pool alone keeps the original, which may know the engine
+        ours.watch, ours.__wrapped__ = self, original
+        self._pools.add(pool)
+        setattr(pool, CREATOR, ours)
 
     def _is_made(self, record: Any) -> None:
         try:
-            self.entry(record).is_new = True
+            if self.is_on:
+                self.entry(record).is_new = True
         except Exception:  # noqa: BLE001 - ours, and logged
             complain("a new connection")
 
@@ -223,7 +254,7 @@ def _limits(pool: Any) -> tuple[int | None, int | None]:
 
 def free_name(wanted: str, limit: int = 200) -> str:
     """The name itself, or with the first number that no pool has which is watched now."""
-    taken = {watch.name for watch in list(_watches) if watch.is_there}
+    taken = {watch.name for watch in _watches.all() if watch.is_there}
     name, number = wanted, 1
     while name in taken and number < limit:
         number += 1
@@ -301,9 +332,10 @@ class PoolHooks:
 
 def _waited(watch: Watch, seconds: float, in_vain: bool) -> None:
     try:
-        watch.waited(seconds)
-        if in_vain:
-            watch.timed_out()
+        if watch.is_on:
+            watch.waited(seconds)
+            if in_vain:
+                watch.timed_out()
     except Exception:  # noqa: BLE001 - ours, and logged
         complain("a wait for a connection")
 

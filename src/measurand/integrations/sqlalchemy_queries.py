@@ -59,7 +59,7 @@ class Statements:
             current = vars(dialect).get(name)
             if getattr(current, "statements", None) is self:
                 original = current.__wrapped__
-                if getattr(original, "__self__", None) is dialect:
+                if getattr(original, "__func__", original) is getattr(type(dialect), name, None):
                     delattr(dialect, name)
                 else:
                     setattr(dialect, name, original)
