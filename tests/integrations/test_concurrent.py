@@ -245,7 +245,7 @@ release.set()
 pool.shutdown()
 show()
 """
-    ran = run_python(code)
+    ran = run_python(code, "-W", "ignore::DeprecationWarning")  # of a fork in a process with threads
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines() == ["[2.0, 2.0, 2.0, 1.0]", "[2.0, 2.0, 2.0, 1.0]", "[3.0, 7.0, 2.0, 1.0]", "[0.0, 0.0, 0.0, 0.0]"]
 
