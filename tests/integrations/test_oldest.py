@@ -22,13 +22,27 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / ".cache" / "oldest"
 LISTED = dict(re.findall(r"^([a-z]+)==([\d.]+)$", (HERE / "oldest.txt").read_text(), re.MULTILINE))
-FRAMEWORKS = ("celery", "django", "fastapi", "flask", "httpx", "litestar", "psutil", "redis", "requests", "sqlalchemy", "starlette")
+FRAMEWORKS = (
+    "aiogram",
+    "celery",
+    "django",
+    "fastapi",
+    "flask",
+    "httpx",
+    "litestar",
+    "psutil",
+    "redis",
+    "requests",
+    "sqlalchemy",
+    "starlette",
+)
 SUITES = {
     "asgi": ("starlette", "fastapi", "litestar"),
     "wsgi": ("flask", "django"),
     "clients": ("httpx", "requests", "redis", "redis_async", "redis_pools"),
     "databases": ("sqlalchemy", "sqlalchemy_commit", "sqlalchemy_pool", "sqlalchemy_queries"),
     "system": ("psutil", "system"),
+    "bots": ("aiogram", "aiogram_handles", "aiogram_requests", "aiogram_journal"),
     "tasks": ("celery",),
 }
 

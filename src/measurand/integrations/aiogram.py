@@ -375,6 +375,6 @@ class Request:
 
 def _status(error: BaseException) -> str:
     status = next((STATUSES[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUSES), OTHER_FAILURE)
-    if status == "network_error" and isinstance(error.__cause__, TimeoutError):
+    if status == "network_error" and isinstance(error.__cause__ or error.__context__, TimeoutError):
         return "timeout"
     return status
