@@ -171,6 +171,12 @@ class TestRequests:
             assert in_progress(registry) == {HERE: 1}
         assert (requests(registry), errors(registry), in_progress(registry)) == ({f"GET {HERE} 200": 1}, {}, {})
 
+    def test_one_that_is_read_below_ends_with_its_last_byte_too(self, client: library.Client, registry: CollectorRegistry) -> None:
+        with client.stream("GET", "/") as response:
+            assert isinstance(response.stream, library.SyncByteStream)
+            assert b"".join(response.stream) == b"hello"
+            assert (requests(registry), in_progress(registry)) == ({f"GET {HERE} 200": 1}, {})
+
     def test_one_that_is_forgotten_does_not_stay_in_progress(self, client: library.Client, registry: CollectorRegistry) -> None:
         response = client.send(client.build_request("GET", "/"), stream=True)
         assert (response.status_code, in_progress(registry)) == (200, {HERE: 1})
@@ -242,10 +248,14 @@ class TestAsync:
                 async for _ in response.aiter_raw():
                     break
                 assert in_progress(registry) == {HERE: 1}
+            async with client.stream("GET", "/") as response:
+                assert isinstance(response.stream, library.AsyncByteStream)
+                assert b"".join([part async for part in response.stream]) == b"hello"
+                assert in_progress(registry) == {}
 
         run(step)
         assert recorded(registry, "http_client_request_duration_seconds_bucket")[f"GET {HERE} 1.0"] >= 1
-        assert (requests(registry), errors(registry), in_progress(registry)) == ({f"GET {HERE} 200": 2}, {}, {})
+        assert (requests(registry), errors(registry), in_progress(registry)) == ({f"GET {HERE} 200": 3}, {}, {})
 
     def test_an_application_behind_a_transport_counts_too(self, registry: CollectorRegistry) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -101,9 +101,9 @@ def test_a_child_process_shows_its_own_only(redis: Redis, registry: CollectorReg
         child = os.fork()
         if child == 0:
             try:
-                parents = shown(registry)
+                parents = shown(registry), Pool(client.connection_pool).connections()
                 client.ping()
-                os._exit(0 if (before, parents, shown(registry)) == ((0, 1), (0, 0), (0, 1)) else 1)
+                os._exit(0 if (before, *parents, shown(registry)) == ((0, 1), (0, 0), (0, 0), (0, 1)) else 1)
             finally:
                 os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
