@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from aiogram import Bot, Dispatcher, F, Router
-from aiogram.exceptions import TelegramAPIError
+from aiogram.exceptions import AiogramError
 from aiogram.filters import Command, CommandObject, CommandStart
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
@@ -54,7 +54,7 @@ async def add(message: Message, command: CommandObject, bot: Bot, posts: Posts) 
     try:
         chat = await bot.get_chat(named)
         members = await bot.get_chat_member_count(chat.id)
-    except TelegramAPIError:
+    except AiogramError:
         await message.answer("I cannot see such a channel; make me its administrator first.")
         return
     if chat.type != "channel":
@@ -141,7 +141,7 @@ class Polling:
                     close_bot_session=False,
                     allowed_updates=self._dispatcher.resolve_used_update_types(),
                 )
-            except TelegramAPIError as reason:  # already when it asked who it is
+            except AiogramError as reason:  # already when it asked who it is
                 LOG.warning("the bot does not get through to Telegram: %s", type(reason).__name__)
                 await asyncio.sleep(1)
             else:

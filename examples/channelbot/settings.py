@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 IN_PROCESS = "memory://"
@@ -18,7 +18,7 @@ ALL, FRONT, WORKER = ROLES = ("all", "front", "worker")
 class Settings:
     """See ``read`` for what each is."""
 
-    token: str
+    token: str = field(repr=False)
     role: str = ALL
     host: str = "127.0.0.1"
     port: int = 0

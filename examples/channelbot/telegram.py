@@ -7,7 +7,7 @@ import asyncio
 from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
-from aiogram.exceptions import TelegramAPIError, TelegramBadRequest, TelegramForbiddenError, TelegramNotFound, TelegramRetryAfter
+from aiogram.exceptions import AiogramError, TelegramBadRequest, TelegramForbiddenError, TelegramNotFound, TelegramRetryAfter
 
 from .errors import RefusedError, UnreachableError
 
@@ -38,7 +38,7 @@ class Telegram:
             raise UnreachableError("Telegram asks for a pause", reason.retry_after) from reason
         except (TelegramBadRequest, TelegramForbiddenError, TelegramNotFound) as reason:
             raise RefusedError(f"Telegram refuses: {reason.message}") from reason
-        except (TelegramAPIError, TimeoutError) as reason:
+        except (AiogramError, TimeoutError) as reason:  # also what is no answer of Telegram's, but of a proxy before it
             raise UnreachableError("Telegram does not answer") from reason
 
     async def _publish(self, chat: int, text: str) -> int:
