@@ -312,6 +312,7 @@ def test_where_the_wait_is_not_known_none_is_recorded(readings: Readings, app: C
         (None, "shop", "some.key", "topics"),
         ("made-up", "", "made-up", "__unknown__"),
         (None, None, None, "__unknown__"),
+        (["images"], None, None, "__unknown__"),
     ],
 )
 def test_a_queue_is_one_that_the_worker_has(
@@ -321,6 +322,13 @@ def test_a_queue_is_one_that_the_worker_has(
     headers = {} if header is None else {QUEUE: header}
     begin(app, delivery_info={"exchange": exchange, "routing_key": routing_key}, **headers)
     assert shown(readings, "celery_tasks_total") == {("bill", queue, "SUCCESS"): 1}
+
+
+def test_a_queue_that_is_consumed_later_is_known_then(readings: Readings, app: Celery) -> None:
+    for _ in range(2):
+        begin(app, delivery_info={"exchange": "", "routing_key": "late"})
+        app.amqp.queues.select_add("late", exchange="shop", routing_key="late")
+    assert shown(readings, "celery_tasks_total") == {("bill", "__unknown__", "SUCCESS"): 1, ("bill", "late", "SUCCESS"): 1}
 
 
 def test_a_worker_of_one_queue_knows_it(readings: Readings, app: Celery) -> None:

@@ -46,7 +46,7 @@ DELAYED = re.compile(r"(?:[01]\.){28}")
 """What a routing key begins with when RabbitMQ itself delays the message: one digit for each level, so another one for each delay."""
 
 KEPT = 1024
-"""How many answers to the question for a queue are kept, and how many deliveries whose end was told."""
+"""Of how many deliveries it is remembered that their end was told."""
 
 _installed = Installations()
 
@@ -117,7 +117,6 @@ class _Hooks:
         self._told: dict[Any, None] = {}
         """Tasks' ids, of deliveries whose end the main process has told. What it hears of one again, as of a hard time limit and then of
         the process that was killed for it, is no other end."""
-        self._queues: dict[tuple[Any, ...], str] = {}
         self._has_complained = False
 
     def by_signal(self) -> dict[str, Callable[..., None]]:
@@ -174,7 +173,7 @@ class _Hooks:
 
     def task_prerun(self, task_id: Any = None, task: Any = None, **_: Any) -> None:
         """A task begins."""
-        request = task.request
+        request, self._here.last = task.request, ""
         queue = self._queue_of(task.app, request)
         wait = None if request.is_eager else _waited(request)
         self._here.runs.append(_Run(task_id, queue, clock.monotonic()))
@@ -241,40 +240,30 @@ class _Hooks:
     def _refused(self, consumer: Any, message: Any) -> None:
         app = consumer.app
         headers = message.headers if isinstance(message.headers, dict) else {}
-        name = headers.get("task")
-        info = message.delivery_info or {}
-        queue = self._queue(app, headers.get(QUEUE), info.get("exchange"), info.get("routing_key"))
+        name, info = headers.get("task"), message.delivery_info or {}
+        queue = _recognized(app.amqp.queues, headers.get(QUEUE), info)
         self._metrics.ended(name if isinstance(name, str) and name in app.tasks else UNKNOWN, queue, "REJECTED")
 
     def _queue_of(self, app: Any, request: Any) -> str:
         if request.is_eager:
             return EAGER
-        info = request.delivery_info or {}
-        return self._queue(app, request.get(QUEUE), info.get("exchange"), info.get("routing_key"))
-
-    def _queue(self, app: Any, said: Any, exchange: Any, routing_key: Any) -> str:
-        """The queue of a message: one that this worker consumes, if that can be told; never a name that only the message knows."""
-        key = (id(app), said, exchange, routing_key)
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = _recognized(app.amqp.queues, said, exchange, _undelayed(routing_key))
-            if len(self._queues) < KEPT:
-                self._queues[key] = queue
-        return queue
+        return _recognized(app.amqp.queues, request.get(QUEUE), request.delivery_info or {})
 
 
-def _recognized(queues: Any, said: Any, exchange: Any, routing_key: Any) -> str:
+def _recognized(queues: Any, said: Any, info: Any) -> str:
+    """The queue of a message: one that this worker consumes, if that can be told; never a name that only the message knows."""
     consumed = queues.consume_from
+    exchange, routing_key = info.get("exchange"), _undelayed(info.get("routing_key"))
     for name in (said, routing_key):
-        if name in consumed:
-            return str(name)
+        if isinstance(name, str) and name in consumed:
+            return name
     if len(consumed) == 1:
         return str(next(iter(consumed)))
     fitting = [name for name, queue in consumed.items() if exchange and getattr(queue.exchange, "name", None) == exchange]
     exact = [name for name in fitting if consumed[name].routing_key == routing_key] or fitting
     if len(exact) == 1:
         return str(exact[0])
-    return str(said) if said in queues else UNKNOWN
+    return said if isinstance(said, str) and said in queues else UNKNOWN
 
 
 def _destination(declare: Any, exchange: Any, routing_key: Any) -> str:
