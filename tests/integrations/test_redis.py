@@ -33,6 +33,7 @@ SEAMS = [
         (clusters.ClusterPipeline, "execute"),
     )
 ]
+SEAMS.append((library.RedisCluster, "get_redis_connection"))
 
 
 def functions() -> list[Any]:

@@ -78,9 +78,9 @@ class Recorder:
         self._pools = {}
 
     def see(self, owner: Any) -> None:
-        """Something is in use; if it is a pool, its connections are shown from now on."""
+        """Something is in use; if it has connections, they are shown from now on."""
         known = self._pools.get(id(owner))
-        if (known is not None and known.is_of(owner)) or not hasattr(owner, "get_connection"):
+        if (known is not None and known.is_of(owner)) or not (hasattr(owner, "get_connection") or hasattr(owner, "nodes_manager")):
             return
         known = self._pools[id(owner)] = Pool(owner)
         self.metrics.watch(known)
@@ -224,6 +224,25 @@ def async_hook(original: Any, start: Begin) -> Any:
     return measured
 
 
+def node_hook(original: Any) -> Any:
+    """The replacement of the method that finds a node's client, for the sake of that client's pool."""
+
+    @wraps(original)
+    def measured(self: Any, *arguments: Any, **options: Any) -> Any:
+        client = original(self, *arguments, **options)
+        guarded(see_node, self, client)
+        return client
+
+    return measured
+
+
+def see_node(cluster: Any, client: Any) -> None:
+    """A node of a cluster is in use."""
+    recorder = seams.metrics_of(owner_of(cluster))
+    if recorder is not None:
+        recorder.see(client.connection_pool)
+
+
 HOOK = hook(len, begin).__code__
 ASYNC_HOOK = async_hook(len, begin).__code__
 
@@ -242,6 +261,7 @@ def _seams() -> Iterator[Seam]:
         yield Seam(pipeline, "execute", _with(kind, begin_pipeline))
         yield Seam(cluster, "execute_command", _with(kind, begin_command))
         yield Seam(cluster_pipeline, "execute", _with(kind, begin_pipeline))
+    yield Seam(clusters.RedisCluster, "get_redis_connection", node_hook)
 
 
 def _with(kind: Callable[[Any, Begin], Any], start: Begin) -> Callable[[Any], Any]:

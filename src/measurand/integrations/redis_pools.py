@@ -1,4 +1,4 @@
-"""Counts the connections of redis-py's pools, whatever kind of pool it is."""
+"""Counts the connections of redis-py's pools, whatever kind of pool it is, and of clusters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ LOG = logging.getLogger("measurand.integrations")
 
 
 class Pool:
-    """A pool, held weakly, as the process sees it that has noticed it. Implements :class:`~measurand.catalog.redis.PoolMonitor`."""
+    """A pool, as the process sees it that has noticed it; or the asynchronous client of a cluster, whose nodes have the connections.
+
+    Held weakly. Implements :class:`~measurand.catalog.redis.PoolMonitor`.
+    """
 
     def __init__(self, pool: Any) -> None:
         self._pool = ref(pool)
@@ -49,6 +52,10 @@ class Pool:
 
 
 def _count(pool: Any) -> tuple[int, int]:
+    nodes = getattr(pool, "nodes_manager", None)
+    if nodes is not None:
+        found = {id(node): node for node in (*nodes.nodes_cache.values(), *nodes.startup_nodes.values())}.values()
+        return sum(len(node._connections) - len(node._free) for node in found), sum(_open(list(node._free)) for node in found)
     queue = getattr(pool, "pool", None)
     if queue is None:
         return len(pool._in_use_connections), _open(list(pool._available_connections))
