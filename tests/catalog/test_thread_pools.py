@@ -31,12 +31,20 @@ def test_a_wait_is_recorded(registry: CollectorRegistry) -> None:
 
 def test_sizes_are_asked_for_at_each_scrape_until_they_are_hidden(registry: CollectorRegistry) -> None:
     metrics, threads = ThreadPoolMetrics(registry), [object()]
-    metrics.show_sizes("mail", lambda: len(threads), lambda: 4)
+    metrics.show_sizes("mail", lambda: 4, lambda: len(threads))
     assert (value(registry, "threads"), value(registry, "threads_max")) == (1, 4)
     threads.append(object())
     assert value(registry, "threads") == 2
     metrics.hide_sizes("mail")
     assert (value(registry, "threads"), value(registry, "threads_max")) == (None, None)
+
+
+def test_how_many_threads_there_are_may_not_be_known(registry: CollectorRegistry) -> None:
+    metrics = ThreadPoolMetrics(registry)
+    metrics.show_sizes("mail", lambda: 4)
+    assert (value(registry, "threads"), value(registry, "threads_max")) == (None, 4)
+    metrics.hide_sizes("mail")
+    assert value(registry, "threads_max") is None
 
 
 def test_names_are_bounded(registry: CollectorRegistry) -> None:

@@ -39,9 +39,9 @@ FRAMEWORKS = (
 SUITES = {
     "asgi": ("starlette", "fastapi", "litestar"),
     "wsgi": ("flask", "django"),
-    "clients": ("httpx", "requests", "redis", "redis_async", "redis_pools"),
+    "clients": ("httpx", "requests", "redis", "redis_async", "redis_cluster", "redis_pools"),
     "databases": ("sqlalchemy", "sqlalchemy_commit", "sqlalchemy_pool", "sqlalchemy_queries"),
-    "system": ("psutil", "system"),
+    "system": ("psutil", "system", "anyio"),
     "bots": ("aiogram", "aiogram_handles", "aiogram_requests", "aiogram_journal"),
     "tasks": ("celery",),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,19 +96,21 @@ class ThreadPoolMetrics:
         """Record for how long something waited, which does not change what waits or is under way."""
         self.wait.labels(self.label(event.pool)).observe(event.wait)
 
-    def show_sizes(self, pool: str, threads: Callable[[], int], most: Callable[[], int]) -> None:
+    def show_sizes(self, pool: str, most: Callable[[], float], threads: Callable[[], float] | None = None) -> None:
         """Ask functions for the sizes of a pool at each scrape, in a thread of the scrape's.
 
         Args:
             pool: The pool's name.
-            threads: Tells how many threads it has.
-            most: Tells how many it may have.
+            most: Tells how many threads it may have.
+            threads: Tells how many it has, if anybody knows.
         """
         label = self.label(pool)
-        self.threads.labels(label).set_function(threads)
         self.most.labels(label).set_function(most)
+        if threads is not None:
+            self.threads.labels(label).set_function(threads)
 
     def hide_sizes(self, pool: str) -> None:
         """Show the sizes of a pool no longer."""
         for gauge in (self.threads, self.most):
-            remove_here(gauge, self.label(pool))
+            with suppress(KeyError):  # that one was not shown
+                remove_here(gauge, self.label(pool))
