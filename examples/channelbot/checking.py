@@ -8,12 +8,15 @@ from measurand import Check
 from measurand.health import checks
 
 from .container import Container
+from .settings import ALL
 
 
 def of(container: Container) -> list[Any]:
     """The checks: without a database or a broker nothing goes; Telegram may be away for a while, what is due is sent later."""
     chosen = container.settings()
     found = [checks.sqlalchemy(container.database().engine), checks.celery(container.celery())]
+    if chosen.role == ALL:
+        found.append(Check("worker", container.worker().is_running))
     if chosen.has_front:
         found.append(_telegram(container))
     return found

@@ -20,6 +20,9 @@ ATTEMPTS = 5
 SECONDS_TO_RETRY = 1.0
 """Before the first further attempt; doubled each time, unless it was said how long to wait."""
 
+SECONDS_OF_INTEREST = 60
+"""In the views: they are asked for again and again, so that those who come late to it need not."""
+
 SEND, VIEWS = "posts.send", "posts.refresh_views"
 
 
@@ -92,7 +95,7 @@ class CeleryJobs:
 
     def refresh_views(self) -> None:
         """See ``ports.Jobs``."""
-        self._put(VIEWS)
+        self._put(VIEWS, expires=SECONDS_OF_INTEREST)
 
-    def _put(self, task: str, *arguments: Any) -> None:
-        self._app.tasks[task].apply_async(arguments, retry=False)
+    def _put(self, task: str, *arguments: Any, **options: Any) -> None:
+        self._app.tasks[task].apply_async(arguments, retry=False, **options)
