@@ -108,8 +108,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             service = Service(child, telegram, views, database)
             live(service)
             yield Stage(service, parsed(service.page()))
+            telegram.delay = 1
+            late = service.plans("At the last moment")
+            service.has_become(late, "sending")
         log = child.log.read_text()
         assert (child.process.returncode, "lost: nothing" in log) == (0, True), log[-3000:]
+        assert service.truth(f"SELECT state FROM posts WHERE id = {late}") == "sent"  # what was begun is finished before the end
 
 
 def live(service: Service) -> None:
@@ -147,7 +151,7 @@ def live(service: Service) -> None:
     service.comes_to(0, "celery_tasks_in_progress", queue="posts")
     until(lambda: service.value("system_cpu_percent") > 0, lambda: "the machine is idle", PATIENCE)
     until(lambda: service.value("celery_workers") == 2, lambda: "nobody takes tasks", PATIENCE)
-    until(lambda: service.value("health_check_status") == 3, lambda: service.ask("GET", "/v1/ready")[1], PATIENCE)
+    until(lambda: service.value("health_check_status") == 4, lambda: service.ask("GET", "/v1/ready")[1], PATIENCE)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -251,7 +255,8 @@ def test_the_database_has_a_pool_and_its_statements_are_counted(stage: Stage):
 def test_it_says_what_it_is_and_is_ready(stage: Stage):
     (_, labels, value), *_ = stage.families["app_info"].values
     assert (labels["service"], labels["environment"], value) == ("channelbot", "development", 1)
-    assert {labels["check"] for _, labels, _ in stage.families["health_check_status"].values} == {"broker", "database", "telegram"}
+    checks = {labels["check"] for _, labels, _ in stage.families["health_check_status"].values}
+    assert checks == {"broker", "database", "telegram", "worker"}
 
 
 def test_telegram_being_away_is_a_warning(stage: Stage):
