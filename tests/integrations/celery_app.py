@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def note(task: Task, state: str) -> None:
 
 def linger(path: str) -> None:
     """Go on until there is such a file."""
-    deadline = time.monotonic() + 60
+    deadline, pause = time.monotonic() + 60, threading.Event()
     while not Path(path).exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+        pause.wait(0.01)
 
 
 @app.task(bind=True)

@@ -60,9 +60,7 @@ class Worker:
         self.stop()
 
     def stop(self) -> None:
-        """End it at once, children included."""
-        with suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGQUIT)
+        """Tell it to end, and see to it that its children do."""
         self.process.stop()
         with suppress(ProcessLookupError):  # children that a worker has left behind which did not end in time
             os.killpg(self.process.pid, signal.SIGKILL)
