@@ -74,7 +74,7 @@ def instrument(
     """Record the work of thread pools, from the next call that is submitted on. Safe from any thread.
 
     Args:
-        target: A pool. By default every pool, also those that are made later: event loops' own ones are called ``asyncio``.
+        target: A pool. By default every pool, also those that are made later: event loops' own ones are called ``asyncio`` or ``uvloop``.
         metrics: The set to record to.
         registry: Where the metrics are exposed, if no set is given.
         name: What the pool is called; by default the prefix of its threads' names without a number at its end.
