@@ -41,7 +41,7 @@ class Worker:
             **os.environ,
             "BROKER": broker,
             "JOURNAL": str(self._journal),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT / "src"), str(ROOT)])),
             "QUEUES": self.prefix,
         }
         if queue is not None:
