@@ -21,7 +21,7 @@ from measurand.errors import MissingExtra
 from measurand.integrations import sqlalchemy as integration
 from measurand.integrations.handle import Handle
 from measurand.integrations.sqlalchemy import instrument
-from tests.support import run_python
+from tests.support import eager_switching, run_python, run_threads
 
 pytestmark = pytest.mark.once
 
@@ -167,6 +167,17 @@ def test_twice_is_the_same_handle(make: Callable[..., Engine], registry: Collect
         handle.uninstrument()
 
 
+def test_threads_that_use_an_engine_first_make_one_of_it(make: Callable[..., Engine], registry: CollectorRegistry) -> None:
+    made: list[Any] = []
+    with instrument(registry=registry), eager_switching():
+        for number in range(10):
+            made.append(engine := make(pool_size=8))
+            run_threads(*[lambda engine=engine: ask(engine)] * 8)
+            assert sum(waits(registry).values()) == selects(registry) == 8 * (number + 1)
+            assert len(waits(registry)) == number + 1
+            assert sum(connections(registry).values()) == sum(one.pool.checkedin() for one in made)
+
+
 def test_an_engine_with_options_is_the_engine_that_it_was_made_of(make: Callable[..., Engine], registry: CollectorRegistry) -> None:
     engine = make()
     with_options = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -207,6 +218,7 @@ def test_all_of_it_is_taken_back(make: Callable[..., Engine], registry: Collecto
         with one.connect() as connection:
             assert connection.connection.record_info == {}
         assert "measurand" not in repr(vars(one.pool))
+        assert "_measurand_watch" not in vars(one.pool)
     in_memory.dispose()
 
 

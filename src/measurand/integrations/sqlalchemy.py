@@ -26,7 +26,7 @@ from weakref import WeakSet, ref
 
 from measurand.catalog.database import DatabaseMetrics
 from measurand.integrations.handle import Handle, Installations, library, version_of
-from measurand.integrations.sqlalchemy_pool import ATTRIBUTE, Living, PoolHooks, Watch, free_name, owner_of, watch_of
+from measurand.integrations.sqlalchemy_pool import Living, PoolHooks, Watch, free_name, owner_of, watch_of
 from measurand.integrations.sqlalchemy_queries import complain
 from measurand.lifecycle.background import renew_after_fork
 from measurand.metrics.domains import REGISTRY
@@ -106,7 +106,8 @@ class _State:
     def end(self, target: Any) -> None:
         """It needs them no longer."""
         with self._guard:
-            self._users.discard(target)
+            if target is not None:
+                self._users.discard(target)
             if not self._users and self._hooks is not None:
                 self._hooks.remove()
                 self._hooks = None
@@ -120,24 +121,43 @@ class _State:
                 if self.everything is None:
                     return None
                 watch = self.watch(owner, pool, self.everything)
-            if not watch.is_asked(pool):
+            if watch is not None:
                 watch.meet(pool)
             return watch
         except Exception:  # noqa: BLE001 - ours, and logged
             complain("a pool")
             return None
 
-    def watch(self, owner: Any, pool: Any, metrics: DatabaseMetrics) -> Watch:
-        """A watch for one of all engines; that of another thread if that was quicker."""
-        made = Watch(owner, pool, metrics, _name(owner, pool))
-        there: Watch = vars(owner).setdefault(ATTRIBUTE, made)
-        if there is made:
+    def watch(self, owner: Any, pool: Any, metrics: DatabaseMetrics) -> Watch | None:
+        """A watch for one of all engines, or that which it has; ``None`` if no longer all are watched."""
+        with self._guard:
+            there = watch_of(owner)
+            if there is None and metrics is self.everything:
+                there = Watch(owner, pool, metrics, _name(owner, pool))
+                there.start()
+                _of_everything.add(there)
+            return there
+
+    def watch_alone(self, engine: Any, name: str | None, metrics: DatabaseMetrics) -> Watch:
+        """A watch for one engine, in the place of that which it may have as one of all."""
+        owner, pool, kept = engine.dialect, engine.pool, ref(engine)
+        with self._guard:
+            before = watch_of(owner)
+            if before is not None:
+                before.stop()
+                _of_everything.discard(before)
+            made = Watch(owner, pool, metrics, name or _name(owner, pool), lambda: getattr(kept(), "pool", None))
+            if before is not None:
+                made.take(before)
             made.start()
-            if metrics is not self.everything:
-                made.stop()  # taken back meanwhile
-            else:
-                _of_everything.add(made)
-        return there
+            return made
+
+    def watch_as_one_of_all(self, engine: Any, before: Watch) -> None:
+        """Watch an engine as one of all, if all are watched, in the place of a watch for it alone, which has been stopped."""
+        if self.everything is not None:
+            now = self.watch(engine.dialect, engine.pool, self.everything)
+            if now is not None:
+                now.take(before)
 
 
 _state = _State()
@@ -161,23 +181,16 @@ def _everything(sqlalchemy: Any, about: str, metrics: DatabaseMetrics) -> Handle
 
 def _one(sqlalchemy: Any, about: str, engine: Any, name: str | None, metrics: DatabaseMetrics) -> Handle:
     _state.begin(sqlalchemy, engine)
-    owner, before, kept = engine.dialect, watch_of(engine.dialect), ref(engine)
-    if before is not None:  # as one of all
-        before.stop()
-        _of_everything.discard(before)
-    watch = Watch(owner, engine.pool, metrics, name or _name(owner, engine.pool), lambda: getattr(kept(), "pool", None))
-    setattr(owner, ATTRIBUTE, watch)
-    if before is not None:
-        watch.take(before)
-    watch.start()
+    watch, kept = _state.watch_alone(engine, name, metrics), ref(engine)
 
-    def undo(target: Any) -> None:
+    def undo(_: Any) -> None:
         watch.stop()
-        if _state.everything is not None:
-            _state.watch(target.dialect, target.pool, _state.everything).take(watch)
+        target = kept()
+        if target is not None:
+            _state.watch_as_one_of_all(target, watch)
         _state.end(target)
 
-    return Handle(f"{about}, the engine {watch.name}", metrics, engine, undo)
+    return Handle(f"{about}, the engine {watch.name}", metrics, sqlalchemy.Engine, undo)  # to be taken back also when the engine is gone
 
 
 def _name(owner: Any, pool: Any) -> str:

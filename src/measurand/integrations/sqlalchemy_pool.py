@@ -25,7 +25,7 @@ from measurand.lifecycle.background import renew_after_fork
 __all__ = ["Living", "PoolHooks", "Watch", "owner_of", "watch_of"]
 
 ATTRIBUTE = "_measurand_watch"
-"""Where a dialect, or a pool without one, has its watch."""
+"""Where a dialect has its watch, and each of its pools; a pool without a dialect has it alone."""
 
 CREATOR = "_invoke_creator"
 """Where a pool has what makes a connection for a place."""
@@ -48,13 +48,10 @@ class Living(Generic[T]):
     def __init__(self) -> None:
         self._found: dict[int, ref[T]] = {}
 
-    def __contains__(self, one: T) -> bool:
-        found = self._found.get(id(one))
-        return found is not None and found() is one
-
-    def add(self, one: T) -> None:
-        """Refer to it."""
-        self._found[id(one)] = ref(one, partial(_forget, self._found, id(one)))
+    def add(self, one: T) -> bool:
+        """Refer to it; whether nobody has before."""
+        made = ref(one, partial(_forget, self._found, id(one)))
+        return self._found.setdefault(id(one), made) is made
 
     def discard(self, one: T) -> None:
         """Refer to it no longer."""
@@ -120,7 +117,7 @@ class Watch:
         self._statements: Statements | None = None
         self._hide: Callable[[], None] = lambda: None
         self._pools: Living[Any] = Living()
-        self.meet(pool)
+        self._pool = ref(pool)
 
     def start(self) -> None:
         """Show the pool, and record statements."""
@@ -132,6 +129,10 @@ class Watch:
         self._hide = self.metrics.watch(self.name, self)
         if hasattr(owner, "do_execute"):
             self._statements = Statements(owner, self.metrics)
+        pool = self._pool()
+        if pool is not None:
+            self.meet(pool)
+        setattr(owner, ATTRIBUTE, self)  # last: whoever finds it does not wait for the rest
 
     def stop(self) -> None:
         """Show and record nothing any longer."""
@@ -145,6 +146,8 @@ class Watch:
         if watch_of(owner) is self:
             delattr(owner, ATTRIBUTE)
         for pool in self._pools.all():
+            if watch_of(pool) is self:
+                delattr(pool, ATTRIBUTE)
             ours = vars(pool).get(CREATOR)
             if getattr(ours, "watch", None) is self:
                 setattr(pool, CREATOR, ours.__wrapped__)
@@ -167,20 +170,21 @@ class Watch:
     # -- what hooks tell ---------------------------------------------------------------------------------------------------------
 
     def meet(self, pool: Any) -> None:
-        """The pool that is asked now."""
+        """The pool that is asked now, and measured from now on."""
         self._pool = ref(pool)
-        original = vars(pool).get(CREATOR)
-        if original is None or pool in self._pools:
+        if not self._pools.add(pool):
             return
+        original = vars(pool).get(CREATOR)
+        if original is not None:
 
-        def create(record: Any) -> Any:
-            self._is_made(record)
-            return original(record)
+            def create(record: Any) -> Any:
+                self._is_made(record)
+                return original(record)
 
-        ours: Any = create  # the pool alone keeps the original, which may know the engine
-        ours.watch, ours.__wrapped__ = self, original
-        self._pools.add(pool)
-        setattr(pool, CREATOR, ours)
+            ours: Any = create  # the pool alone keeps the original, which may know the engine
+            ours.watch, ours.__wrapped__ = self, original
+            setattr(pool, CREATOR, ours)
+        setattr(pool, ATTRIBUTE, self)
 
     def _is_made(self, record: Any) -> None:
         try:
@@ -188,10 +192,6 @@ class Watch:
                 self.entry(record).is_new = True
         except Exception:  # noqa: BLE001 - ours, and logged
             complain("a new connection")
-
-    def is_asked(self, pool: Any) -> bool:
-        """Whether it was this pool that was asked last."""
-        return self._pool() is pool
 
     def entry(self, record: Any) -> Entry:
         """The entry of a place, which is new if it is not known."""
@@ -310,7 +310,7 @@ class PoolHooks:
         def connect(pool: Any) -> Any:
             if not self._is_in:
                 return original(pool)
-            watch = find(pool)
+            watch = vars(pool).get(ATTRIBUTE) or find(pool)
             outer = _current.get()
             if watch is None and outer is None:
                 return original(pool)
