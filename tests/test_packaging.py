@@ -11,7 +11,9 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from email.parser import Parser
+from importlib import import_module
 from importlib.metadata import distribution, version
 from pathlib import Path, PurePosixPath
 
@@ -125,17 +127,36 @@ def test_every_entry_point_leads_somewhere() -> None:
         entry.load()
 
 
+def calls_of(name: str) -> Iterator[tuple[str, ast.Call]]:
+    """The calls of a function by its name, each with the name of the module that it stands in."""
+    for source in SOURCES:
+        for call in ast.walk(ast.parse((ROOT / "src" / source).read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == name:
+                yield source.removesuffix(".py").replace("/", "."), call
+
+
 def test_every_extra_that_an_error_names_exists() -> None:
     """``MissingExtra(package, extra)`` tells users what to install: the extra is declared, and holds the package."""
-    named = [
-        tuple(argument.value for argument in call.args if isinstance(argument, ast.Constant))
-        for source in SOURCES
-        for call in ast.walk(ast.parse((ROOT / "src" / source).read_text()))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "MissingExtra"
-    ]
+    named = [[argument.value for argument in call.args if isinstance(argument, ast.Constant)] for _, call in calls_of("MissingExtra")]
+    named = [texts for texts in named if texts]  # what handle.library() was given is the next test's matter
+    assert named
     for package, extra in named:
         declared = [distribution_name(requirement) for requirement in PROJECT["optional-dependencies"].get(extra, [])]
         assert distribution_name(package) in declared, f"measurand[{extra}] does not install {package}"
+
+
+def test_every_library_that_an_integration_needs_is_what_its_extra_installs() -> None:
+    """``library(module, extra=…, floor=…)`` refuses what is older than the floor: the extra asks for just that version or a newer one."""
+    seen = set()
+    for module, call in calls_of("library"):
+        options = {
+            keyword.arg: getattr(import_module(module), keyword.value.id) if isinstance(keyword.value, ast.Name) else keyword.value.value
+            for keyword in call.keywords
+        }
+        package = options.get("package") or call.args[0].value.partition(".")[0]
+        assert f"{package}>={options['floor']}" in PROJECT["optional-dependencies"].get(options["extra"], []), options
+        seen.add(package)
+    assert len(seen) > 1
 
 
 def test_there_is_one_version() -> None:
