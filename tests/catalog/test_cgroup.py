@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from measurand.catalog.cgroup import CgroupReader, CgroupReading
@@ -144,6 +144,7 @@ def test_a_system_without_control_groups_has_no_limits(tmp_path: Path) -> None:
     assert (unmounted.read(), unmounted.version()) == (NOTHING, None)
 
 
+@settings(max_examples=30)  # each makes files
 @given(limits=st.lists(st.none() | st.integers(1, 10**12), min_size=1, max_size=5))
 def test_whatever_the_limits_on_the_way_the_least_holds(tmp_path_factory: pytest.TempPathFactory, limits: list[int | None]) -> None:
     names = [str(Path(*[f"g{depth}" for depth in range(count + 1)])) for count in range(len(limits))]

@@ -32,6 +32,9 @@ INTERVAL = 15.0
 PATIENCE = 4
 """How many intervals what is known lasts."""
 
+LEAST = 60.0
+"""Seconds that it lasts at least: with a short interval, a busy machine would make it come and go."""
+
 NAME = "system"
 """What it is called among what is polled."""
 
@@ -99,7 +102,7 @@ def instrument(
         target: What calls in the background, such as ``runtime.polling``; a polling of its own by default.
         metrics: The set to record to.
         registry: Where the metrics are exposed, if no set is given.
-        interval: Seconds between two looks. What could not be looked at for four of them is no longer exposed.
+        interval: Seconds between two looks. What could not be looked at for four of them, a minute at least, is no longer exposed.
         paths: The paths whose file systems are looked at.
         monitor: Where snapshots come from, in place of the real system.
 
@@ -111,8 +114,9 @@ def instrument(
     def make() -> Handle:
         if not isinstance(interval, int | float) or not 0 < interval < float("inf"):
             raise ConfigurationError(f"interval must be a number of seconds above 0, not {interval!r}")
-        source = monitor or Monitor(paths, longest=PATIENCE * interval)  # who takes over from another process has not looked for long
-        chosen = metrics or SystemMetrics(registry, max_age=PATIENCE * interval)
+        lasts = max(PATIENCE * interval, LEAST)
+        source = monitor or Monitor(paths, longest=lasts)  # who takes over from another process has not looked for long
+        chosen = metrics or SystemMetrics(registry, max_age=lasts)
         polling = target or Polling(registry=registry)
         polling.register(NAME, lambda: chosen.record(source.snapshot()), interval=interval)
         if target is None:
