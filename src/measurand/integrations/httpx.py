@@ -151,12 +151,12 @@ def _seams() -> Iterator[Seam]:
 
     def replace(original: Any) -> Any:
         @wraps(original)
-        def measured(self: Any, request: Any) -> Any:
+        def measured(self: Any, request: Any, *arguments: Any, **options: Any) -> Any:
             exchange = guarded(begin, self, request)
             if exchange is None:
-                return original(self, request)
+                return original(self, request, *arguments, **options)
             try:
-                response = original(self, request)
+                response = original(self, request, *arguments, **options)
             except BaseException as error:
                 guarded(exchange.end, error)
                 raise
@@ -167,12 +167,12 @@ def _seams() -> Iterator[Seam]:
 
     def replace_async(original: Any) -> Any:
         @wraps(original)
-        async def measured(self: Any, request: Any) -> Any:
+        async def measured(self: Any, request: Any, *arguments: Any, **options: Any) -> Any:
             exchange = guarded(begin, self, request)
             if exchange is None:
-                return await original(self, request)
+                return await original(self, request, *arguments, **options)
             try:
-                response = await original(self, request)
+                response = await original(self, request, *arguments, **options)
             except BaseException as error:
                 guarded(exchange.end, error)
                 raise
