@@ -35,6 +35,7 @@ def chosen(folder: Path, telegram_api: str = "http://127.0.0.1:9") -> Settings:
         role=FRONT,
         database_url=f"sqlite:///{folder / 'channelbot.db'}",
         telegram_api=telegram_api,
+        views_url="http://127.0.0.1:9",
         interval=0.2,
         drain_delay=0,
         state_directory=folder / "state",
