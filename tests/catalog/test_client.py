@@ -65,6 +65,13 @@ def test_a_host_is_one_of_those_that_were_given(registry: CollectorRegistry, hos
     assert HttpClientMetrics(registry, hosts=HOSTS).host(host) == label
 
 
+def test_hosts_can_be_named_later(registry: CollectorRegistry) -> None:
+    metrics = HttpClientMetrics(registry, hosts=["a.example"])
+    assert metrics.host("b.example") == "_OTHER"
+    metrics.know(["B.example", "*.c.example"])
+    assert [metrics.host(name) for name in ("a.example", "b.example", "x.c.example")] == ["a.example", "b.example", "*.c.example"]
+
+
 def test_one_name_is_no_list_of_them(registry: CollectorRegistry) -> None:
     with pytest.raises(TypeError, match=r"hosts is a list of names, not one: \['api.example.com'\]"):
         HttpClientMetrics(registry, hosts="api.example.com")

@@ -289,6 +289,15 @@ class TestInstrumenting:
         client.get("/")
         assert requests(registry) == {"GET _OTHER 200": 1}
 
+    def test_hosts_that_are_named_when_it_is_asked_for_again_are_told_apart(
+        self, client: library.Client, registry: CollectorRegistry
+    ) -> None:
+        with integration.instrument(registry=registry) as handle:
+            client.get("/")
+            assert integration.instrument(hosts=[HERE]) is handle
+            client.get("/")
+        assert requests(registry) == {"GET _OTHER 200": 1, f"GET {HERE} 200": 1}
+
     def test_one_client_and_all_of_them_is_once(self, client: library.Client, server: Answering, registry: CollectorRegistry) -> None:
         before, own = functions(), CollectorRegistry()
         one = integration.instrument(client, metrics=HttpClientMetrics(own))
@@ -317,6 +326,12 @@ class TestInstrumenting:
         with integration.instrument(metrics=Broken(registry)), caplog.at_level(logging.WARNING, "measurand.integrations"):
             assert client.get("/").text == client.get("/").text == "hello"
         assert len([record for record in caplog.records if "could not be recorded" in record.message]) == 1
+
+    def test_hosts_that_are_no_list_are_refused_and_nothing_is_replaced(self, registry: CollectorRegistry) -> None:
+        before = functions()
+        with pytest.raises(TypeError, match="hosts is a list of names"):
+            integration.instrument(hosts=HERE, registry=registry)
+        assert functions() == before
 
     def test_an_older_version_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("measurand.integrations.handle.version_of", lambda package: "0.26.9")

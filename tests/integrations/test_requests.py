@@ -241,6 +241,15 @@ class TestInstrumenting:
         gc.collect()
         assert (requests(registry), in_progress(registry)) == ({"GET _OTHER 200": 1}, {})
 
+    def test_hosts_that_are_named_when_it_is_asked_for_again_are_told_apart(
+        self, session: library.Session, server: Answering, registry: CollectorRegistry
+    ) -> None:
+        with integration.instrument(registry=registry) as handle:
+            session.get(f"{server.url}/")
+            assert integration.instrument(hosts=[HERE]) is handle
+            session.get(f"{server.url}/")
+        assert requests(registry) == {"GET _OTHER 200": 1, f"GET {HERE} 200": 1}
+
     def test_one_session_and_all_of_them_is_once(self, session: library.Session, server: Answering, registry: CollectorRegistry) -> None:
         before, own = functions(), CollectorRegistry()
         one = integration.instrument(session, metrics=HttpClientMetrics(own))

@@ -77,11 +77,9 @@ class HttpClientMetrics:
         buckets: Sequence[float] = BUCKETS,
         max_exceptions: int = 50,
     ) -> None:
-        if isinstance(hosts, str):
-            raise TypeError(f"hosts is a list of names, not one: [{hosts!r}]")
-        given = [host.lower().rstrip(".") for host in hosts]
-        self._hosts = {host: host for host in given if not host.startswith("*.")}
-        self._domains = {host[1:]: host for host in given if host.startswith("*.")}
+        self._hosts: dict[str, str] = {}
+        self._domains: dict[str, str] = {}
+        self.know(hosts)
         self._requests = Counter(
             "http_client_requests_total", "Requests sent, by status or none", ["method", "host", "status"], registry=registry
         )
@@ -115,6 +113,21 @@ class HttpClientMetrics:
         """Record a request, which does not change what is in progress."""
         method = event.method if event.method in METHODS else OTHER
         self._record(method, self.host(event.host), event.status, event.duration, event.error_type)
+
+    def know(self, hosts: Iterable[str]) -> None:
+        """Tell these hosts apart as well from now on.
+
+        Args:
+            hosts: As those that the set was made with.
+        """
+        if isinstance(hosts, str):
+            raise TypeError(f"hosts is a list of names, not one: [{hosts!r}]")
+        for host in hosts:
+            name = host.lower().rstrip(".")
+            if name.startswith("*."):
+                self._domains[name[1:]] = name
+            else:
+                self._hosts[name] = name
 
     def host(self, name: str) -> str:
         """The label value of a host."""

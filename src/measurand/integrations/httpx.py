@@ -29,8 +29,8 @@ def instrument(
     target: Any = None,
     *,
     metrics: HttpClientMetrics | None = None,
-    hosts: Iterable[str] = (),
     registry: CollectorRegistry = REGISTRY,
+    hosts: Iterable[str] = (),
 ) -> Handle:
     """Record the requests of clients.
 
@@ -38,8 +38,9 @@ def instrument(
         target: A ``Client`` or ``AsyncClient``; ``None`` for every one in this process, those made later included, and with them
             ``httpx.get`` and its kin.
         metrics: The metric set to record to.
-        hosts: Otherwise the hosts that are told apart in the set that is made; see :class:`~measurand.catalog.client.HttpClientMetrics`.
-        registry: Where it is made.
+        registry: Where to make one otherwise.
+        hosts: Hosts that are told apart from now on, besides those that the set knows; see
+            :class:`~measurand.catalog.client.HttpClientMetrics`.
 
     Returns:
         A handle that takes it back. Asked for again, it is the same one.
@@ -53,12 +54,15 @@ def instrument(
     about = f"httpx {version_of('httpx')}, {'every client' if target is None else 'one client'}"
 
     def make() -> Handle:
-        used = metrics or HttpClientMetrics(registry, hosts=hosts)
+        used = metrics or HttpClientMetrics(registry)
+        used.know(hosts)  # before anything is replaced: it may refuse
         seams.record(target, used)
         every = target is None  # the target itself is not to be kept alive
         return Handle(about, used, owner, lambda found: seams.drop(None if every else found, used))
 
-    return installations.once(owner, metrics, make)
+    handle = installations.once(owner, metrics, make)
+    handle.metrics.know(hosts)
+    return handle
 
 
 def begin(client: Any, request: Any) -> Exchange | None:
