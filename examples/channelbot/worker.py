@@ -59,8 +59,8 @@ class Worker:
         self._thread.start()
 
     def is_running(self) -> bool:
-        """Whether it takes tasks, or is about to."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether it takes tasks, or is about to begin."""
+        return self._thread is None or self._thread.is_alive()
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Finish what was begun, and end.

@@ -123,15 +123,15 @@ def live(service: Service) -> None:
         telegram.message("/start", chat=person)
     telegram.message("/add @news", chat=11)
     service.answers("has the number 1 here", 1)
-    telegram.message("/post 1 0 By bot", chat=12)
-    telegram.message("/post 1 600 Later", chat=12)
-    telegram.message("/post 1 600 Never", chat=12)
+    for number, planned in enumerate(("0 By bot", "600 Later", "600 Never"), 1):
+        telegram.message(f"/post 1 {planned}", chat=12)
+        service.answers(f"Planned as {number}", 1)  # updates that come together are dealt with in any order
     telegram.message("/post tomorrow", chat=12)
     telegram.message("good morning", chat=12)
-    service.answers("Planned as 3", 1)
     telegram.press("cancel:3", chat=12)
     telegram.message("/stats", chat=11)
-    service.answers("scheduled_posts", 1)
+    for text, times in (("Welcome", 2), ("Hello again", 1), ("not how it is written", 1), ("scheduled_posts", 1)):
+        service.answers(text, times)
     service.has_become(1, "sent")
     service.has_become(service.plans("By API"), "sent")
     telegram.fail("sendMessage", status=429, retry_after=1)
