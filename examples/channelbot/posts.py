@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from measurand.catalog.business import BusinessMetrics, BusinessSnapshot
@@ -46,11 +47,14 @@ class Posts:
 
     def meet(self, user: int, name: str) -> bool:
         """Know somebody from now on. Returns whether they are new."""
-        with self._database.writing() as session:
-            if session.get(User, user) is not None:
-                return False
-            session.add(User(id=user, name=name[:200], since=self._clock()))
-            return True
+        try:
+            with self._database.writing() as session:
+                if session.get(User, user) is not None:
+                    return False
+                session.add(User(id=user, name=name[:200], since=self._clock()))
+        except IntegrityError:  # they have said it twice at once
+            return False
+        return True
 
     def add_channel(self, chat: int, title: str, members: int) -> dict[str, Any]:
         """Publish to a channel from now on; one that is known is brought up to date."""

@@ -36,6 +36,13 @@ def test_posts_are_sent_once_and_counted_whoever_is_told_to(newsroom: Newsroom, 
     assert registry.get_sample_value("business_post_view_updates_total") == newsroom.posts.summary()["views"]
 
 
+def test_somebody_who_says_it_many_times_at_once_is_new_once(newsroom: Newsroom):
+    answers: list[bool] = []
+    run_threads(*[lambda: answers.append(newsroom.posts.meet(7, "Ada"))] * 6)
+    assert sorted(answers) == [False] * 5 + [True]
+    assert newsroom.posts.summary()["users"] == 1
+
+
 def test_a_database_in_memory_is_refused():
     with pytest.raises(ValueError, match="private to one thread"):
         Database("sqlite://")
