@@ -14,7 +14,7 @@ import pytest
 
 from measurand.lifecycle import background
 from measurand.lifecycle.background import BackgroundThread, renew_after_fork
-from tests.support import run_threads, wait_until
+from tests.support import run_python, run_threads, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -240,6 +240,35 @@ def test_locks_are_replaced_in_a_child_before_threads_run_there(make) -> None:
     wait_until(lambda: entered)
     with guarded.lock:
         assert in_child(lambda: wait_until(lambda: os.getpid() in entered, timeout=20))
+
+
+ORDER = """
+import os
+from measurand.lifecycle.background import renew_after_fork
+
+class Renewed:
+    def renew(self):
+        print(REGISTRY.get_sample_value("orders_total", {"channel": "web"}), core.read(KEPT)[0], flush=True)
+
+renewed = Renewed()
+renew_after_fork(renewed)  # before there is any metric
+
+from measurand import REGISTRY, Counter, core
+
+ORDERS = Counter("orders_total", "Orders accepted", ["channel"])
+KEPT = ORDERS.labels("web")
+KEPT.inc(5)
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+@forks
+def test_nothing_runs_in_a_child_before_its_numbers_are_its_own() -> None:
+    done = run_python(ORDER)
+    assert done.stdout == "5.0 0.0\n", done.stderr  # the family's, and its own
 
 
 @forks

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 from weakref import WeakSet
 
+from measurand.metrics import shared
+
 __all__ = ["BackgroundThread", "Renewable", "renew_after_fork"]
 
 log = logging.getLogger("measurand")
@@ -144,6 +146,7 @@ class _Forks:
     def watch(self) -> None:
         if not self._is_registered and hasattr(os, "register_at_fork"):
             self._is_registered = True
+            shared.begin()  # its hook is to be the earlier one: no thread may run in a child whose numbers are not yet its own
             os.register_at_fork(after_in_child=self._in_child)
 
     def _in_child(self) -> None:
