@@ -233,6 +233,7 @@ class TestSchedule:
         often, rarely = Switch("often"), Switch("rarely")
         bench.monitor.add(often)
         bench.monitor.add(rarely, interval=60)
+        bench.settle("rarely")
         for _ in range(11):
             bench.settle("often")
             bench.clock.advance(INTERVAL)
