@@ -175,7 +175,7 @@ def test_a_worker_records_runs_of_its_queues(readings: Readings, app: Celery) ->
     look.apply_async(queue="images")
     again.delay()
     app.send_task("nobody.has.it")
-    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=60):
+    with start_worker(app, pool="solo", loglevel="warning", perform_ping_check=False, shutdown_timeout=60):
         wait_until(
             lambda: sum(shown(readings, "celery_tasks_total").values()) == 4, 30, what=lambda: str(shown(readings, "celery_tasks_total"))
         )

@@ -62,7 +62,7 @@ def test_lengths_are_those_of_the_broker(app: Celery) -> None:
 
 def test_workers_are_counted_by_what_they_consume(app: Celery) -> None:
     mail, _ = app.amqp.queues
-    with start_worker(app, pool="solo", queues=[mail], perform_ping_check=False, shutdown_timeout=60):
+    with start_worker(app, pool="solo", queues=[mail], loglevel="warning", perform_ping_check=False, shutdown_timeout=60):
         app.amqp.queues.select(None)  # the worker has chosen in this process, too
         wait_until(lambda: by_kind(monitor(app).snapshot().workers) == {"mail": 1, "images": 0}, 30)
 

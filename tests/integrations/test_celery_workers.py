@@ -19,7 +19,7 @@ from tests.support import SCALE
 
 pytestmark = pytest.mark.once
 
-KEPT, FORKED, CONCURRENCY = (9_700, 300, 8) if SCALE >= 120 else (120, 24, 2)
+KEPT, FORKED, CONCURRENCY = (9_700, 300, 8) if SCALE >= 120 else (60, 12, 2)
 """Tasks for children that are kept, tasks for children that are forked for one task each, and how many children each worker has."""
 
 PATIENCE = 120 + KEPT / 4 + FORKED
@@ -154,6 +154,8 @@ def test_revoked_tasks_are_counted_whether_they_ran_or_not(pair: Callable[[str],
         "linger('runs')\n"
         "running.revoke(terminate=True)\n"
         "later.revoke()\n"
+        "known = lambda: [ids for ids in (app.control.inspect(timeout=1).revoked() or {}).values() if later.id in ids]\n"
+        "while len(known()) < 2: pass\n"  # each question waits for the answers
         "work.apply_async(task_id=later.id, queue=SECOND)"
     )
     ends = await_ended(workers, before.total() + 3) - before

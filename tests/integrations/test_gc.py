@@ -113,12 +113,15 @@ def test_collections_come_upon_any_thread_and_are_all_recorded(registry: Collect
 
     gc.callbacks.append(count)
     gc.disable()  # none comes between the looks
+    gc.collect()
+    gc.freeze()  # so that they are quick
     try:
         before, begun = sum(value(registry, "count", number) for number in range(3)), len(counted)
         with eager_switching():
             run_threads(*[lambda: [gc.collect(number % 3) for number in range(30)]] * 4)
         assert sum(value(registry, "count", number) for number in range(3)) - before == len(counted) - begun > 0
     finally:
+        gc.unfreeze()
         gc.enable()
         gc.callbacks.remove(count)
 

@@ -328,7 +328,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(max_examples=max(int(15 * SCALE), 1))
+@settings(max_examples=max(int(8 * SCALE), 1))
 @given(operations=OPERATIONS, poolclass=st.sampled_from([QueuePool, NullPool]), pre_ping=st.booleans())
 def test_the_gauges_are_the_true_connections_whatever_is_done(operations: list[tuple[str, int]], poolclass: Any, pre_ping: bool) -> None:
     options = {"pool_size": 2, "max_overflow": 3, "pool_timeout": 0} if poolclass is QueuePool else {}
