@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -15,7 +18,7 @@ from measurand import CollectorRegistry
 from measurand.catalog.celery import CeleryMetrics, QueueMonitor, QueueSnapshot
 from measurand.errors import MissingExtra
 from measurand.integrations import handle
-from measurand.integrations.celery_queues import CeleryQueues, poller
+from measurand.integrations.celery_queues import CeleryQueues, asking, poller
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 from tests.support import wait_until
@@ -126,3 +129,28 @@ def test_too_old_a_version_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(handle, "version_of", lambda package: "5.3.6")
     with pytest.raises(MissingExtra, match=r"measurand\[celery\]"):
         CeleryQueues(object())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_waits_until_nobody_asks_and_its_child_may_ask_at_once() -> None:
+    inside, go, left = threading.Event(), threading.Event(), threading.Event()
+
+    def ask() -> None:
+        with asking():
+            inside.set()
+            go.wait(0.3)
+            left.set()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert inside.wait(30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is what this is about
+        child = os.fork()
+    if not child:
+        with asking():
+            os._exit(0 if left.is_set() else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join(30)
+    with asking():
+        pass

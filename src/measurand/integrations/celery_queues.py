@@ -5,12 +5,18 @@
     measurand.register_for_polling("celery_queues", celery_queues.poller(app), interval=15)
 
 Works with every broker that Celery works with, as the broker is asked through Celery's own library; Redis' priorities are added up. Polling
-sees to it that one process of the service asks, in the background. Each time a connection is made and closed, so a fork does no harm.
+sees to it that one process of the service asks, in the background. Each time a connection is made and closed.
+
+Celery's library has locks that a fork copies as they are. A child that was forked while another thread asks would wait for ever for one
+that nobody in it holds; so a fork waits until the answers are there, for :data:`PATIENCE` at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from measurand.catalog.celery import CeleryMetrics, QueueSnapshot
@@ -19,7 +25,10 @@ from measurand.integrations.handle import library
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
 
-__all__ = ["CeleryQueues", "poller"]
+__all__ = ["PATIENCE", "CeleryQueues", "asking", "poller"]
+
+PATIENCE = 3.0
+"""Seconds that a fork waits at most until nobody asks; asking takes about as long as workers have for their answers."""
 
 NOT_FOUND = "404"
 """The code with which AMQP says that there is no such queue."""
@@ -55,6 +64,10 @@ class CeleryQueues:
         Raises:
             Exception: As the broker's library raises it: it cannot be reached, it refuses.
         """
+        with asking():
+            return self._snapshot()
+
+    def _snapshot(self) -> QueueSnapshot:
         names = list(self._app.amqp.queues if self._queues is None else self._queues)[: self._max_queues]
         with self._app.connection_for_read(connect_timeout=self._timeout) as connection:
             # no second attempt: zero retries would do, but older versions of kombu read zero as "for ever"
@@ -111,3 +124,37 @@ def _length(connection: Any, name: str) -> int | None:
         return 0 if connection.transport.driver_type == "redis" else None  # an empty list of Redis' is none
     finally:
         channel.close()
+
+
+class _Asking:
+    """Who asks now, and forks that wait for that."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._is_watching = self._has_waited = False
+
+    def watch_forks(self) -> None:
+        if not self._is_watching and hasattr(os, "register_at_fork"):
+            self._is_watching = True
+            os.register_at_fork(before=self._wait, after_in_parent=self._go_on, after_in_child=self._renew)
+
+    def _wait(self) -> None:
+        self._has_waited = self.lock.acquire(timeout=PATIENCE)
+
+    def _go_on(self) -> None:
+        if self._has_waited:
+            self.lock.release()
+
+    def _renew(self) -> None:
+        self.lock = threading.RLock()
+
+
+_asking = _Asking()
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """A context in which a broker is asked by Celery's library: one at a time, and a fork of this process waits for its end."""
+    _asking.watch_forks()
+    with _asking.lock:
+        yield
