@@ -121,7 +121,10 @@ def test_p37_counts_equal_a_journal_with_retries_kills_and_a_process_for_each_ta
 
     await_ended(workers, before.total() + ends.total(), PATIENCE)
     assert workers.ended() - before == ends
-    assert workers.journal() - noted == ends
+    begun = workers.journal() - noted
+    assert ends - begun == {}
+    # Some are killed before their message is acknowledged: it is delivered again, and the task ends once.
+    assert {task for task, _, _ in begun - ends} <= {"die", "leave"}
     retries = sum(number for (_, _, state), number in ends.items() if state == "RETRY")
     assert workers.shown("celery_tasks_published_total", "task").total() - published == retries
     causes: Counter[str] = Counter()
