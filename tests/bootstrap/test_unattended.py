@@ -79,3 +79,19 @@ def test_an_integration_that_is_missing_something_is_skipped_in_a_line(tmp_path:
     assert done.stderr.splitlines() == [
         "measurand: skipped broken: broken 1.0 is installed, and 2.0 or newer is needed; run: pip install --upgrade 'measurand[broken]'"
     ]
+
+
+def test_one_that_fails_costs_only_itself(tmp_path: Path) -> None:
+    """One that is not waited for, so that it fails while the others are still to come."""
+    info = tmp_path / "failing-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: failing\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[measurand.integrations]\nabc = failing_integration\nzipfile = late_integration\n")
+    (tmp_path / "failing_integration.py").write_text("def instrument():\n    raise RuntimeError('changed')\n")
+    late = "from types import SimpleNamespace\ndef instrument():\n    return SimpleNamespace(about='the last one')\n"
+    (tmp_path / "late_integration.py").write_text(late)
+    said = begun(tmp_path, code=f"import sys; sys.path.insert(0, {str(tmp_path)!r})")
+    assert said.startswith("True\n")
+    assert "measurand: skipped abc: RuntimeError: changed" in said
+    assert "measurand: the last one" in said
+    assert "nothing is measured" not in said

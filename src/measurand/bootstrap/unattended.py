@@ -143,6 +143,9 @@ class _Beginning:
         except (MeasurandError, ImportError) as reason:
             _say(f"skipped {entry.name}: {reason}")
             return
+        except Exception as reason:  # noqa: BLE001 - the others are measured all the same
+            _say(f"skipped {entry.name}: {type(reason).__name__}: {reason}")
+            return
         if entry.name in AT_ONCE:
             self._tell(handle.about)
 
