@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,13 @@ def test_a_file_that_cannot_be_written_is_an_error_and_changes_nothing(tmp_path:
     assert removals.known == {}
 
 
-SEEN = {5.0: Removed(1.0, (2.0,)), 6.0: Removed(1.0, (2.0, 1.0, 7.5)), 7.0: Removed(1.0, (4.0, 10.0, 1.0)), 8.0: Removed(1.0, (1.0, 3.0))}
+SEEN = {
+    5.0: Removed(1.0, (2.0,)),
+    6.0: Removed(1.0, (2.0, 1.0, 7.5)),
+    7.0: Removed(1.0, (4.0, 10.0, 1.0)),
+    8.0: Removed(1.0, (1.0, 3.0)),
+    9.0: Removed(1.0, (2.0, 1.0, inf)),
+}
 
 
 @pytest.mark.parametrize(
@@ -234,6 +241,7 @@ SEEN = {5.0: Removed(1.0, (2.0,)), 6.0: Removed(1.0, (2.0, 1.0, 7.5)), 7.0: Remo
         ("counter", -4.0, [1.0], [1.0]),
         ("histogram", 6.0, [2.0, 1.0, 7.5], None),
         ("histogram", 6.0, [2.0, 3.0, 9.5], [0.0, 2.0, 2.0]),
+        ("histogram", 9.0, [3.0, 1.0, inf], [1.0, 0.0, 0.0]),  # nobody knows what was added to infinity
         ("gauge", 7.0, [4.0, 10.0, 1.0], None),
         ("gauge", 7.0, [4.0, 11.0, 1.0], [4.0, 11.0, 1.0]),
         ("gauge", 7.0, [5.0, 10.0, 3.0], [1.0, 10.0, 3.0]),

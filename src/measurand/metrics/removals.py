@@ -181,7 +181,7 @@ def remaining(kind: str, state: float, numbers: Sequence[float], removed: Mappin
         return _of_gauge(numbers, before)
     if kind in {"info", "stateset"}:  # their last cell counts how often something was said
         return list(numbers) if numbers[-1] > before[-1] else None
-    rest = [now - then for now, then in zip(numbers, before, strict=True)]
+    rest = list(map(_less, numbers, before))
     return rest if any(count > 0 for count in (rest if len(rest) == 1 else rest[:-1])) else None
 
 
@@ -190,7 +190,12 @@ def _of_gauge(numbers: Sequence[float], before: Sequence[float]) -> list[float] 
     if tuple(numbers) == tuple(before):
         return None
     was_set = bool(int(ways) & WAS_SET) and stamp != before[1]
-    return [value if was_set else value - before[0], stamp, ways]
+    return [value if was_set else _less(value, before[0]), stamp, ways]
+
+
+def _less(now: float, before: float) -> float:
+    """What was added since; nothing is known of what was added to infinity."""
+    return now - before if now != before else 0.0
 
 
 def states_of(lanes: Iterable[Iterable[Any]]) -> Iterator[float]:

@@ -8,6 +8,7 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -41,6 +42,14 @@ def test_numbers_go_along_are_added_or_stay_behind(make: Kit) -> None:
     assert make.rows(summary) == {(): (12, 16)}
     assert make.rows(histogram) == {("x",): (1, 2, 3, 5, 10)}
     assert make.core.read(counter) == (3,)
+
+
+@pytest.mark.parametrize("how", ["keep", "add"])
+def test_an_infinite_sum_stays_infinite(make: Kit, how: str) -> None:
+    summary, place = make.summary(), memory(0, 0)
+    summary.observe(inf)
+    make.core.move(summary, place, 0, how)
+    assert list(place) == [1, inf]
 
 
 def test_what_is_written_to_the_memory_is_what_the_series_has(make: Kit) -> None:

@@ -63,7 +63,8 @@ def move(series: Instrument, memory: memoryview[float], offset: int, how: Litera
         cells[:] = array("d", map(float.__add__, cells, copied)) if how == "add" else copied
         series._cells = cells
         for index, number in enumerate(copied):
-            cells[index] += old[index] - number
+            if old[index] != number:  # else nothing was recorded, and infinity less infinity would be NaN
+                cells[index] += old[index] - number
     table = series._root.instrument._table
     if key is not None and key in table and table[key][0] is series:
         table[key] = entry
