@@ -12,7 +12,8 @@ import pytest
 from measurand import CollectorRegistry, Counter, generate_latest, write_to_textfile
 from measurand.exporters.textfile import Textfile
 from measurand.metrics.collecting import gather
-from tests.support import in_background
+from measurand.testing.exporters import ExporterConformance
+from tests.support import CLOSINGS, in_background
 
 
 @pytest.fixture
@@ -93,3 +94,27 @@ def test_an_exporter_writes_the_same(tmp_path: Path, registry: CollectorRegistry
 def test_an_exporter_whose_file_cannot_be_written_raises(tmp_path: Path, registry: CollectorRegistry) -> None:
     with pytest.raises(FileNotFoundError):
         Textfile(tmp_path / "nowhere" / "job.prom").export(gather(registry))
+
+
+class TestExporter(ExporterConformance):
+    closings = CLOSINGS
+
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "job.prom"
+
+    def exporter(self, address: str | None, timeout: float) -> Textfile:
+        return Textfile(self.path)
+
+    def shown(self, name: str, labels: dict[str, str]) -> float | None:
+        start = f'{name}{{run="{labels["run"]}"}} '
+        return next((float(line.removeprefix(start)) for line in self.path.read_text().splitlines() if line.startswith(start)), None)
+
+    def counted(self, name: str, labels: dict[str, str]) -> float | None:
+        return self.shown(f"{name}_total", labels)
+
+    def measured(self, name: str, labels: dict[str, str]) -> float | None:
+        return self.shown(name, labels)
+
+    def observed(self, name: str, labels: dict[str, str]) -> tuple[float | None, float | None]:
+        return self.shown(f"{name}_count", labels), self.shown(f"{name}_sum", labels)

@@ -6,10 +6,13 @@ Its worker is measured as docs/celery.md says: with a management page in its mai
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from celery import Celery, Task, signals
@@ -40,6 +43,15 @@ def start(**_: object) -> None:
     if "MANAGEMENT" in os.environ:
         measurand.start("worker", management=int(os.environ["MANAGEMENT"]))
         measurand.register_for_polling("celery_queues", celery_queues.poller(app, patience=0.5), interval=3, timeout=30)
+
+
+@signals.worker_ready.connect
+def set_aside(**_: object) -> None:
+    """Let forks be quick, the longest of the tests has 15,000: the pool collects garbage before each, and each child imports this."""
+    with suppress(ImportError):
+        import_module("cffi").FFI()
+    gc.collect()
+    gc.freeze()
 
 
 def note(task: Task, state: str) -> None:

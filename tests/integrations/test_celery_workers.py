@@ -19,7 +19,7 @@ from tests.support import SCALE
 
 pytestmark = pytest.mark.once
 
-KEPT, FORKED, CONCURRENCY = (9_700, 300, 8) if SCALE >= 120 else (60, 12, 2)
+KEPT, FORKED, CONCURRENCY = (2_000, 10_000, 8) if SCALE >= 120 else (60, 12, 2)
 """Tasks for children that are kept, tasks for children that are forked for one task each, and how many children each worker has."""
 
 PATIENCE = 120 + KEPT / 4 + FORKED

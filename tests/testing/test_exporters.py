@@ -10,7 +10,7 @@ from measurand.exporters.memory import Memory
 from measurand.exporters.protocol import Exporter, Snapshot
 from measurand.testing import exporters
 from measurand.testing.exporters import ExporterConformance
-from tests.support import SCALE
+from tests.support import CLOSINGS
 
 pytestmark = pytest.mark.once
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.once
 class OnMemory(ExporterConformance):
     """All exporters of a test write to one memory, as they would to one server."""
 
-    closings = int(5 * SCALE)
+    closings = CLOSINGS
     temporality: Any = "cumulative"
 
     def made(self) -> Memory:
