@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from math import inf, isnan, nan
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from measurand import CollectorRegistry, Histogram
-from measurand.encoding.statsd import encode, unwritable
+from measurand.encoding.statsd import Memo, TagStyle, encode, unwritable
 from measurand.metrics.collecting import gather
 from measurand.metrics.points import PointFamily, Series
 
@@ -50,6 +52,24 @@ def test_labels_become_parts_of_the_name_or_tags() -> None:
     assert lines(family("counter", 1.0, labels=(("a", ""),))) == ["orders_total._:1|c"]
 
 
+class Text(str):
+    """A label value whose end can be seen."""
+
+
+@pytest.mark.parametrize("tags", get_args(TagStyle))
+def test_what_is_remembered_of_labels_changes_nothing_and_goes_with_its_series(tags: Any) -> None:
+    memo, value = Memo(), Text("x.y")
+    gone = weakref.ref(value)
+    families = [family("counter", 1.0, labels=(("user", value),)), family("histogram", 1.0, 2.0, 5.0, labels=LABELS, bounds=(0.25,))]
+    for _ in range(3):
+        assert lines(*families, tags=tags, memo=memo) == lines(*families, tags=tags)
+    del families[0], value
+    for _ in range(2):
+        lines(*families, tags=tags, memo=memo)
+    gc.collect()
+    assert gone() is None
+
+
 @pytest.mark.parametrize("value", [inf, -inf, nan])
 def test_what_is_not_finite_is_left_out(value: float) -> None:
     odd = [family("gauge", value), family("counter", value), family("summary", 1.0, value)]
@@ -74,8 +94,9 @@ def test_payloads_keep_to_the_size_and_series_that_fit_are_not_divided() -> None
     assert len(payloads) > 20
     assert all(len(payload.data) <= 120 for payload in payloads)
     for payload in payloads:
-        assert len(payload.data.split(b"\n")) == 2 * len(payload.content)
-    assert [series for payload in payloads for _, series in payload.content] == many.series
+        ((_, delivered),) = payload.content
+        assert len(payload.data.split(b"\n")) == 2 * len(delivered)
+    assert [series for payload in payloads for _, delivered in payload.content for series in delivered] == many.series
 
 
 def test_a_series_that_no_payload_can_hold_is_delivered_with_its_last_line() -> None:

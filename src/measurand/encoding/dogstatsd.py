@@ -13,7 +13,7 @@ from itertools import pairwise
 from math import inf, isfinite, nextafter
 
 from measurand.core import format_number
-from measurand.encoding.statsd import LONGEST, Payload, number, packed
+from measurand.encoding.statsd import LONGEST, Memo, Payload, number, packed
 from measurand.metrics.points import Labels, PointFamily, Series
 
 __all__ = ["encode"]
@@ -35,6 +35,7 @@ def encode(
     container: str = "",
     time: float | None = None,
     size: int = 1432,
+    memo: Memo | None = None,
 ) -> list[Payload]:
     """Differences and gauges as payloads.
 
@@ -47,17 +48,24 @@ def encode(
         time: Written with counters and gauges, in seconds since the Unix epoch; ``None`` for the moment of arrival. The agent does not
             add up lines with a time.
         size: Bytes of a payload; only a line that needs more makes a larger one.
+        memo: That of earlier calls with the same settings.
     """
     front = f"{_NOT_IN_NAMES.sub('_', prefix.rstrip('.'))}." if prefix else ""
     constant = [f"{_key(name)}:{_value(value)}" for name, value in (tags or {}).items()]
     end = f"|c:{container}" if container else ""
     moment = f"{end}|T{int(time)}" if time is not None else end
+    memo = Memo() if memo is None else memo
+    memo.begin()
+    of = memo.of
+
+    def tags_of(labels: Labels) -> str:
+        return ",".join([*constant, *_tags(labels)])
 
     def entries() -> Iterator[tuple[PointFamily, Series, list[str]]]:
         for family in families:
             name = front + _NOT_IN_NAMES.sub("_", family.exposed_name)
             for series in family.series:
-                shown = ",".join([*constant, *_tags(series.labels)])
+                shown = of(series.labels, tags_of)
                 if family.type == "histogram" and distributions:
                     lines = _distribution(family, name, series, shown, end)
                 else:

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 from measurand.core import format_number
 from measurand.metrics.points import Labels, PointFamily, Series
 
-__all__ = ["Payload", "TagStyle", "encode", "number", "packed", "unwritable"]
+__all__ = ["Memo", "Payload", "TagStyle", "encode", "number", "packed", "unwritable"]
 
 TagStyle = Literal["names", "dogstatsd", "graphite", "influx"]
 
@@ -31,8 +31,38 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]")
 _NOT_IN_PARTS = re.compile(r"[^a-zA-Z0-9_-]")
 _NOT_IN_TAGS = re.compile(r"[\s:|@#,;=~]")
 
-Write = Callable[[str, Labels, float, str], str]
-"""Makes a line of a name, labels, a value and a type."""
+class _Style(NamedTuple):
+    """How a server is told of labels.
+
+    Attributes:
+        labels: Makes what stands for labels.
+        line: Makes a line of a name, what stands for labels, a value and a type.
+    """
+
+    labels: Callable[[Labels], str]
+    line: Callable[[str, str, float, str], str]
+
+
+class Memo:
+    """What labels are written as, put together once for a series that is in each delivery. For one set of settings, in one thread."""
+
+    def __init__(self) -> None:
+        self._now: dict[Labels, str] = {}
+        self._before: dict[Labels, str] = {}
+
+    def begin(self) -> None:
+        """A delivery begins: what was not in the one before is forgotten."""
+        self._now, self._before = {}, self._now
+
+    def of(self, labels: Labels, write: Callable[[Labels], str]) -> str:
+        """What these labels are written as by ``write``."""
+        shown = self._now.get(labels)
+        if shown is None:
+            shown = self._before.get(labels)
+            if shown is None:
+                shown = write(labels)
+            self._now[labels] = shown
+        return shown
 
 
 class Payload(NamedTuple):
@@ -40,14 +70,16 @@ class Payload(NamedTuple):
 
     Attributes:
         data: The lines.
-        content: The series that are delivered with it.
+        content: The series that are delivered with it, by family.
     """
 
     data: bytes
-    content: list[tuple[PointFamily, Series]]
+    content: list[tuple[PointFamily, list[Series]]]
 
 
-def encode(families: Iterable[PointFamily], *, prefix: str = "", tags: TagStyle = "names", size: int = 1432) -> list[Payload]:
+def encode(
+    families: Iterable[PointFamily], *, prefix: str = "", tags: TagStyle = "names", size: int = 1432, memo: Memo | None = None
+) -> list[Payload]:
     """Differences and gauges as payloads.
 
     Args:
@@ -56,27 +88,34 @@ def encode(families: Iterable[PointFamily], *, prefix: str = "", tags: TagStyle 
         tags: What becomes of labels. ``names``: their values are appended to the name, in the order of the labels' names, as a server
             without tags needs it; otherwise how the server writes tags.
         size: Bytes of a payload; only a line that needs more makes a larger one.
+        memo: That of earlier calls with the same settings.
     """
     front = f"{_NOT_IN_NAMES.sub('_', prefix.rstrip('.'))}." if prefix else ""
-    write = _WRITERS[tags]
-    return packed(_entries(families, lambda name, labels, value, type_: write(front + name, labels, value, type_)), size)
+    memo = Memo() if memo is None else memo
+    memo.begin()
+    return packed(_entries(families, front, _STYLES[tags], memo), size)
 
 
 def packed(entries: Iterable[tuple[PointFamily, Series, list[str]]], size: int) -> list[Payload]:
     """The lines of each series, in payloads of at most ``size`` bytes unless one line is longer."""
     payloads: list[Payload] = []
     parts: list[bytes] = []
-    content: list[tuple[PointFamily, Series]] = []
+    content: list[tuple[PointFamily, list[Series]]] = []
     filled = 0
+    latest: PointFamily | None = None
     for family, series, lines in entries:
-        data = "\n".join(lines).encode(errors="replace")
-        for piece in [data] if len(data) <= size else data.split(b"\n"):
+        data = (lines[0] if len(lines) == 1 else "\n".join(lines)).encode(errors="replace")
+        for piece in (data,) if len(data) <= size else data.split(b"\n"):
             if parts and filled + 1 + len(piece) > size:
                 payloads.append(Payload(b"\n".join(parts), content))
-                parts, content, filled = [], [], 0
+                parts, content, filled, latest = [], [], 0, None
             filled += len(piece) + (1 if parts else 0)
             parts.append(piece)
-        content.append((family, series))
+        if family is latest:
+            content[-1][1].append(series)
+        else:
+            content.append((family, [series]))
+            latest = family
     if parts:
         payloads.append(Payload(b"\n".join(parts), content))
     return payloads
@@ -96,35 +135,43 @@ def _is_unwritable(family: PointFamily, series: Series) -> bool:
     return isinf(series.numbers[-1]) or (family.type in {"counter", "gauge"} and isnan(series.numbers[0]))
 
 
-def _entries(families: Iterable[PointFamily], write: Write) -> Iterator[tuple[PointFamily, Series, list[str]]]:
+def _entries(
+    families: Iterable[PointFamily], front: str, style: _Style, memo: Memo
+) -> Iterator[tuple[PointFamily, Series, list[str]]]:
     for family in families:
-        name = _NOT_IN_NAMES.sub("_", family.exposed_name)
+        name = front + _NOT_IN_NAMES.sub("_", family.exposed_name)
+        lines_of = _single if family.type in {"counter", "gauge"} else _several
         for series in family.series:
-            lines = list(_lines(family, name, series, write))
+            lines = lines_of(family, name, series, style, memo)
             if lines:
                 yield family, series, lines
 
 
-def _lines(family: PointFamily, name: str, series: Series, write: Write) -> Iterator[str]:
-    labels, numbers = series.labels, family.classic(series)
+def _single(family: PointFamily, name: str, series: Series, style: _Style, memo: Memo) -> list[str]:
+    value = series.numbers[0]
+    if not isfinite(value):
+        return []
+    shown = memo.of(series.labels, style.labels)
     if family.type == "counter":
-        if isfinite(numbers[0]) and numbers[0]:
-            yield write(name, labels, numbers[0], "c")
-    elif family.type == "gauge":
-        if isfinite(numbers[0]):
-            if numbers[0] < 0:
-                yield write(name, labels, 0.0, "g")
-            yield write(name, labels, numbers[0], "g")
-    else:
-        if family.type == "histogram":
-            for bound, count in zip((*family.bounds, inf), family.classic(series)[:-1], strict=True):
-                if count:
-                    yield write(f"{name}.bucket", (*labels, ("le", format_number(bound))), count, "c")
-        count = sum(numbers[:-1])
-        if count:
-            yield write(f"{name}.count", labels, count, "c")
-        if isfinite(numbers[-1]) and numbers[-1]:
-            yield write(f"{name}.sum", labels, numbers[-1], "c")
+        return [style.line(name, shown, value, "c")] if value else []
+    line = style.line(name, shown, value, "g")
+    return [style.line(name, shown, 0.0, "g"), line] if value < 0 else [line]
+
+
+def _several(family: PointFamily, name: str, series: Series, style: _Style, memo: Memo) -> list[str]:
+    lines = []
+    labels, numbers = series.labels, family.classic(series)
+    if family.type == "histogram":
+        for bound, count in zip((*family.bounds, inf), numbers[:-1], strict=True):
+            if count:
+                shown = memo.of((*labels, ("le", format_number(bound))), style.labels)
+                lines.append(style.line(f"{name}.bucket", shown, count, "c"))
+    shown, count = memo.of(labels, style.labels), sum(numbers[:-1])
+    if count:
+        lines.append(style.line(f"{name}.count", shown, count, "c"))
+    if isfinite(numbers[-1]) and numbers[-1]:
+        lines.append(style.line(f"{name}.sum", shown, numbers[-1], "c"))
+    return lines
 
 
 def _part(value: str) -> str:
@@ -135,26 +182,33 @@ def _tag(value: str) -> str:
     return _NOT_IN_TAGS.sub("_", value[:LONGEST]) or "_"
 
 
-def _with_names(name: str, labels: Labels, value: float, type_: str) -> str:
-    return f"{'.'.join([name, *[_part(content) for _, content in labels]])}:{number(value)}|{type_}"
+def _path(labels: Labels) -> str:
+    return "".join([f".{_part(content)}" for _, content in labels])
 
 
-def _with_dogstatsd(name: str, labels: Labels, value: float, type_: str) -> str:
-    tags = ",".join([f"{label}:{_tag(content)}" for label, content in labels])
-    return f"{name}:{number(value)}|{type_}" + (f"|#{tags}" if tags else "")
+def _dogstatsd_tags(labels: Labels) -> str:
+    return f"|#{','.join([f'{label}:{_tag(content)}' for label, content in labels])}" if labels else ""
 
 
-def _with_graphite(name: str, labels: Labels, value: float, type_: str) -> str:
-    return f"{name}{''.join([f';{label}={_tag(content)}' for label, content in labels])}:{number(value)}|{type_}"
+def _graphite_tags(labels: Labels) -> str:
+    return "".join([f";{label}={_tag(content)}" for label, content in labels])
 
 
-def _with_influx(name: str, labels: Labels, value: float, type_: str) -> str:
-    return f"{name}{''.join([f',{label}={_tag(content)}' for label, content in labels])}:{number(value)}|{type_}"
+def _influx_tags(labels: Labels) -> str:
+    return "".join([f",{label}={_tag(content)}" for label, content in labels])
 
 
-_WRITERS: dict[TagStyle, Write] = {
-    "names": _with_names,
-    "dogstatsd": _with_dogstatsd,
-    "graphite": _with_graphite,
-    "influx": _with_influx,
+def _after_the_name(name: str, shown: str, value: float, type_: str) -> str:
+    return f"{name}{shown}:{number(value)}|{type_}"
+
+
+def _at_the_end(name: str, shown: str, value: float, type_: str) -> str:
+    return f"{name}:{number(value)}|{type_}{shown}"
+
+
+_STYLES: dict[TagStyle, _Style] = {
+    "names": _Style(_path, _after_the_name),
+    "dogstatsd": _Style(_dogstatsd_tags, _at_the_end),
+    "graphite": _Style(_graphite_tags, _after_the_name),
+    "influx": _Style(_influx_tags, _after_the_name),
 }

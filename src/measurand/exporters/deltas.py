@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf, isfinite
-from operator import sub
+from operator import add, sub
 from typing import Literal, NamedTuple
 
 from measurand.metrics.points import Labels, PointFamily, Series
@@ -73,17 +73,15 @@ class Change:
     def acknowledge(self, family: PointFamily, series: Iterable[Series]) -> None:
         """These series have arrived, or are given up: the next change does not have them."""
         key = _key(family)
-        differences = self._open.get(key, {})
-        for one in series:
-            difference = differences.pop(one.labels, None)
-            if difference is not None:
-                self._deltas.add(key, difference)
+        differences = self._open.get(key)
+        if differences:
+            arrived = [differences.pop(one.labels, None) for one in series]
+            self._deltas.add(key, [difference for difference in arrived if difference is not None])
 
     def acknowledge_all(self) -> None:
         """All of it has arrived."""
         for key, differences in self._open.items():
-            for difference in differences.values():
-                self._deltas.add(key, difference)
+            self._deltas.add(key, differences.values())
         self._open = {}
         self._deltas.last = self.time
 
@@ -177,15 +175,20 @@ class Deltas:
             self.version += 1
         return differences
 
-    def add(self, key: FamilyKey, difference: Series) -> None:
-        """Remember that a difference has arrived."""
+    def add(self, key: FamilyKey, differences: Iterable[Series]) -> None:
+        """Remember that differences have arrived."""
         held = self.sent.setdefault(key, {})
-        sent = held.get(difference.labels)
-        numbers = difference.numbers
-        if sent is not None:
-            numbers = tuple([low + more if isfinite(more) else low for low, more in zip(sent.numbers, numbers, strict=True)])
-        held[difference.labels] = Sent(_finite(numbers), difference.created)
-        self.version += 1
+        make = Sent._make
+        for labels, numbers, created, _, _ in differences:
+            sent = held.get(labels)
+            if sent is not None:
+                before = sent.numbers
+                if isfinite(numbers[-1]):
+                    numbers = (before[0] + numbers[0],) if len(numbers) == 1 else tuple(map(add, before, numbers))  # noqa: PLW2901
+                else:
+                    numbers = (*map(add, before[:-1], numbers), before[-1])  # noqa: PLW2901
+            held[labels] = make((_finite(numbers), created))
+            self.version += 1
 
 
 def _key(family: PointFamily) -> FamilyKey:

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from urllib.parse import SplitResult
 
 from measurand.encoding.dogstatsd import encode
-from measurand.encoding.statsd import unwritable
+from measurand.encoding.statsd import Memo, unwritable
 from measurand.exporters.addresses import Options
 from measurand.exporters.protocol import Snapshot
 from measurand.exporters.statsd import Line, Transport, line_of
@@ -61,6 +61,7 @@ class DogStatsD:
         self._line = Line(address, transport, max_packet_size, timeout)
         self._prefix, self._tags = prefix, dict(tags or {})
         self._distributions, self._container, self._with_time = distributions, container, with_time
+        self._memo = Memo()
 
     def __repr__(self) -> str:
         return f"DogStatsD({self._line.shown!r})"
@@ -101,6 +102,7 @@ class DogStatsD:
             container=self._container,
             time=snapshot.time if self._with_time else None,
             size=self._line.size,
+            memo=self._memo,
         )
         snapshot.dropped += unwritable(families)
         self._line.deliver(payloads, snapshot)

@@ -10,7 +10,7 @@ from typing import Literal, Self, get_args
 from urllib.parse import SplitResult, unquote
 
 from measurand import clock
-from measurand.encoding.statsd import Payload, TagStyle, encode, unwritable
+from measurand.encoding.statsd import Memo, Payload, TagStyle, encode, unwritable
 from measurand.errors import ConfigurationError, ExportFailed
 from measurand.exporters.addresses import Options
 from measurand.exporters.http import bounded
@@ -79,7 +79,7 @@ class Line:
                 raise ExportFailed(f"{self.shown} takes too long: a part of the numbers is left for the next time")
             self._datagrams.send(payload.data, left)
             for family, series in payload.content:
-                snapshot.acknowledge(family, (series,))
+                snapshot.acknowledge(family, series)
 
     def check(self) -> None:
         """Whether somebody is there, as far as that can be known.
@@ -135,6 +135,7 @@ class StatsD:
         self.interval = interval
         self._line = Line(address, transport, max_packet_size, timeout)
         self._prefix, self._tags = prefix, tags
+        self._memo = Memo()
 
     def __repr__(self) -> str:
         return f"StatsD({self._line.shown!r})"
@@ -163,7 +164,7 @@ class StatsD:
             ExportFailed: Something could not be sent; what has been is acknowledged.
         """
         families = snapshot.points()
-        payloads = encode(families, prefix=self._prefix, tags=self._tags, size=self._line.size)
+        payloads = encode(families, prefix=self._prefix, tags=self._tags, size=self._line.size, memo=self._memo)
         snapshot.dropped += unwritable(families)
         self._line.deliver(payloads, snapshot)
 
