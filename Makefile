@@ -13,7 +13,7 @@ REQUIREMENTS := $(wildcard examples/*/requirements.txt)
 NATIVE := $(wildcard src/measurand/core/native/*.[ch] src/measurand/core/guard/*.c)
 OLDEST := .cache/oldest
 
-.PHONY: help demo test test-native test-pure bench bench-check lint types build servers clean
+.PHONY: help demo test installed test-native test-pure bench bench-check lint types build servers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,11 +31,13 @@ demo: $(VENV)/.with-requirements-of-$(APP)
 
 test: test-native test-pure
 
-test-native: $(VENV)/.with-test $(OLDEST)/.complete
+installed: $(VENV)/.with-test $(OLDEST)/.complete
+
+test-native: installed
 	$(PY) -m pytest $(TESTS) $(ARGS)
 
 # `once` marks what does not depend on the core, or runs over both twins by itself: see CONTRIBUTING.md.
-test-pure: $(VENV)/.with-test $(OLDEST)/.complete
+test-pure: installed
 	MEASURAND_PURE=1 $(PY) -m pytest -m "not once" $(TESTS) $(ARGS)
 
 servers:
