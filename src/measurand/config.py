@@ -19,10 +19,10 @@ from typing import Any, Final, TypedDict
 
 from measurand.errors import ConfigurationError
 
-__all__ = ["Config", "Settings", "environment_with", "foreign", "pass_on", "unknown_variables", "variable"]
+__all__ = ["Config", "Settings", "client_hosts", "environment_with", "foreign", "pass_on", "unknown_variables", "variable"]
 
 PREFIX: Final = "MEASURAND_"
-NOT_SETTINGS: Final = frozenset({"FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "RUN", "RUN_IN", "TEST_SCALE"})
+NOT_SETTINGS: Final = frozenset({"CLIENT_HOSTS", "FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "RUN", "RUN_IN", "TEST_SCALE"})
 """Variables with our prefix that other parts read."""
 
 SECRET: Final = ("token", "exporters")
@@ -319,6 +319,11 @@ class Settings(TypedDict, total=False):
 def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     """What the environment says of one setting, not checked; ``None`` if nothing."""
     return (os.environ if environ is None else environ).get(PREFIX + name.upper()) or None
+
+
+def client_hosts(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The hosts that HTTP clients tell apart where no program names any: ``MEASURAND_CLIENT_HOSTS``, with commas between them."""
+    return _several(variable("client_hosts", environ) or "")
 
 
 def foreign(name: str) -> str | None:

@@ -13,11 +13,11 @@ from tests.support import run_python
 pytestmark = pytest.mark.once
 
 
-def begun(folder: Path, *options: str, code: str = "", **variables: str) -> str:
-    """Whether :func:`begin` starts the runtime in such a process, and what it says."""
+def begun(folder: Path, *options: str, code: str = "", then: str = "", **variables: str) -> str:
+    """Whether :func:`begin` starts the runtime in such a process, which runs code before and then, and what it says."""
     told = {"MEASURAND_RUN": '{"without": ["flask"], "quiet": false}', "MEASURAND_STATE_DIRECTORY": str(folder), **variables}
     ask = "from measurand.bootstrap import runtime, unattended\nunattended.begin()\nprint(runtime.current() is not None)"
-    done = run_python(f"{code}\n{ask}", *options, **told)
+    done = run_python(f"{code}\n{ask}\n{then}", *options, **told)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip() + "\n" + done.stderr
 
@@ -95,3 +95,23 @@ def test_one_that_fails_costs_only_itself(tmp_path: Path) -> None:
     assert "measurand: skipped abc: RuntimeError: changed" in said
     assert "measurand: the last one" in said
     assert "nothing is measured" not in said
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ("api.example.com, *.Cdn.example", "['*.cdn.example', '_OTHER', 'api.example.com']"),
+        ("", "['_OTHER']"),
+        ("https://api.example.com", "measurand: skipped httpx: 'https://api.example.com' is no host to tell apart"),
+    ],
+)
+def test_the_hosts_that_clients_tell_apart_stand_in_the_environment(tmp_path: Path, hosts: str, said: str) -> None:
+    asking = """if True:
+        import httpx, measurand
+        with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as client:
+            for host in ("api.example.com", "eu.cdn.example", "example.com"):
+                client.get(f"https://{host}/")
+        samples = [sample for metric in measurand.REGISTRY.collect() for sample in metric.samples]
+        print(sorted({sample.labels["host"] for sample in samples if sample.name == "http_client_requests_total"}))
+    """
+    assert said in begun(tmp_path, then=asking, MEASURAND_CLIENT_HOSTS=hosts)

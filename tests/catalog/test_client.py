@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as some
 
 from measurand import CollectorRegistry
 from measurand.catalog.client import HttpClientMetrics, HttpClientRequest
+from measurand.errors import ConfigurationError
 from measurand.testing.clock import FakeClock
 from measurand.testing.readings import Readings
 from tests.support import run_threads
@@ -75,6 +77,19 @@ def test_hosts_can_be_named_later(registry: CollectorRegistry) -> None:
 def test_one_name_is_no_list_of_them(registry: CollectorRegistry) -> None:
     with pytest.raises(TypeError, match=r"hosts is a list of names, not one: \['api.example.com'\]"):
         HttpClientMetrics(registry, hosts="api.example.com")
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "a.example:443", "a.example/v1", "", "*", "a.*.example", "ada@a.example"])
+def test_what_is_no_host_is_refused(registry: CollectorRegistry, host: str) -> None:
+    metrics = HttpClientMetrics(registry)
+    with pytest.raises(ConfigurationError, match=re.escape(f"{host!r} is no host to tell apart: a host is api.example.com or *.ex")):
+        metrics.know(["b.example", host])
+    assert metrics.host("b.example") == "_OTHER"
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "::1", "2001:db8::7", "münchen.example", "under_score.example", "a.example."])
+def test_addresses_and_names_of_any_kind_are_hosts(registry: CollectorRegistry, host: str) -> None:
+    assert HttpClientMetrics(registry, hosts=[host]).host(host) == host.rstrip(".")
 
 
 @given(some.lists(some.tuples(some.text(), some.one_of(some.text(), some.sampled_from(["api.example.com", "x.cdn.example"]))), max_size=30))

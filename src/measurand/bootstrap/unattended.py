@@ -18,7 +18,7 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any
 
-from measurand.config import foreign, pass_on, variable
+from measurand.config import client_hosts, foreign, pass_on, variable
 from measurand.errors import MeasurandError
 
 __all__ = ["ENTRY_POINTS", "OPTIONS", "begin"]
@@ -95,6 +95,8 @@ class _Beginning:
         self._without = without
         self._is_quiet = is_quiet
         self._said: set[str] = set()
+        hosts = {"hosts": client_hosts()}
+        self._settings = {"httpx": hosts, "requests": hosts}
 
     def run(self) -> None:
         """Start the runtime, and wait for what the program imports."""
@@ -139,7 +141,7 @@ class _Beginning:
             self._tell_once(entry.name, f"skipped {entry.name}: as told")
             return
         try:
-            handle = entry.load().instrument()
+            handle = entry.load().instrument(**self._settings.get(entry.name, {}))
         except (MeasurandError, ImportError) as reason:
             _say(f"skipped {entry.name}: {reason}")
             return

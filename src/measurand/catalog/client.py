@@ -10,6 +10,7 @@ limited, and paths are never looked at. Everything here is safe from any thread 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from measurand import clock
 from measurand.catalog.failure import failure_name
 from measurand.catalog.http import METHODS, OTHER, OWN_ERROR_TYPES, error_type
 from measurand.catalog.limited import Limited
+from measurand.errors import ConfigurationError
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Counter, Gauge, Histogram
 from measurand.metrics.registry import CollectorRegistry
@@ -25,6 +27,9 @@ from measurand.metrics.registry import CollectorRegistry
 __all__ = ["BUCKETS", "UNANSWERED", "Exchange", "HttpClientMetrics", "HttpClientRequest"]
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+_HOST = re.compile(r"(\*\.)?[^\s/:@*]+|[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.]*")
+"""A name, all names that end so, or an address of either version."""
 
 UNANSWERED = "none"
 """The label value of the status of a request that got no response."""
@@ -67,6 +72,10 @@ class HttpClientMetrics:
             and is their label value. All others are ``_OTHER``.
         buckets: Upper bounds of the durations, in seconds.
         max_exceptions: How many names of exceptions are told apart; further ones are ``_OTHER``.
+
+    Raises:
+        ConfigurationError: Something among the hosts is none.
+        TypeError: ``hosts`` is one name and no list.
     """
 
     def __init__(
@@ -119,11 +128,20 @@ class HttpClientMetrics:
 
         Args:
             hosts: As those that the set was made with.
+
+        Raises:
+            ConfigurationError: Something among them is no host; none of them is told apart then.
+            TypeError: It is one name and no list.
         """
         if isinstance(hosts, str):
             raise TypeError(f"hosts is a list of names, not one: [{hosts!r}]")
-        for host in hosts:
-            name = host.lower().rstrip(".")
+        names = [host.lower().rstrip(".") for host in hosts]
+        for name in names:
+            if not _HOST.fullmatch(name):
+                raise ConfigurationError(
+                    f"{name!r} is no host to tell apart: a host is api.example.com or *.example.com, without scheme, port or path"
+                )
+        for name in names:
             if name.startswith("*."):
                 self._domains[name[1:]] = name
             else:
