@@ -41,3 +41,10 @@ class Reader:
 
 def exporter(stand_in: CloudWatchStandIn, **settings: Any) -> CloudWatch:
     return CloudWatch("Kit", **({"region": REGION, "endpoint_url": stand_in.url} | settings))
+
+
+def single() -> Any:
+    """The settings of a client that repeats no call."""
+    from botocore.config import Config  # noqa: PLC0415 - slow to import
+
+    return Config(retries={"total_max_attempts": 1})

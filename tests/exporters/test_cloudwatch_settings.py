@@ -12,7 +12,7 @@ from measurand.errors import ConfigurationError, ExportFailed
 from measurand.exporters.addresses import from_address
 from measurand.exporters.cloudwatch import CloudWatch
 from measurand.exporters.delivery import Delivery
-from tests.exporters.cloudwatch_kit import REGION, Reader, exporter
+from tests.exporters.cloudwatch_kit import REGION, Reader, exporter, single
 from tests.exporters.cloudwatch_stand_in import CloudWatchStandIn
 from tests.servers.emulators import CloudWatchEmulator
 from tests.support import run_python
@@ -35,12 +35,6 @@ class TestAClientOfTheUsers:
     def test_one_that_repeats_calls_is_refused(self, cloudwatch: CloudWatchEmulator) -> None:
         with pytest.raises(ConfigurationError, match="must not repeat calls by itself"):
             CloudWatch("Kit", client=cloudwatch.client())
-
-
-def single() -> Any:
-    from botocore.config import Config  # noqa: PLC0415 - slow to import
-
-    return Config(retries={"total_max_attempts": 1})
 
 
 class TestWhatIsMissing:

@@ -296,6 +296,7 @@ class ExporterConformance:
             assert not report.lost, report
             self._all_arrived(numbers)
             self.forget()
+            self.teardown_method()  # now, as a thousand exporters may be too many to keep
 
     def test_the_end_does_not_wait_for_a_silent_peer(self) -> None:
         """And it says what was lost."""
@@ -381,11 +382,10 @@ class ExporterConformance:
 
     def _eventually(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
         deadline = clock.system_monotonic() + PATIENCE
-        pause = threading.Event()
         while not condition():
             if clock.system_monotonic() > deadline:
                 raise AssertionError(what())
-            pause.wait(0.02)
+            threading.Event().wait(0.02)
 
 
 def _difference(what: str, asked: Callable[[], Any], expected: Any) -> str:
