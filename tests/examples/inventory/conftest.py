@@ -136,7 +136,7 @@ def members(connected: Callable[..., FlaskClient], oidc: Oidc) -> FlaskClient:
     return connected(oidc=oidc)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def others() -> Iterator[dict[str, str]]:
     """The environment that makes a served application use stand-ins."""
     with together.running() as environment:
@@ -150,14 +150,14 @@ def served(tmp_path: Path, others: dict[str, str]) -> Iterator[Command]:
         yield command
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory, others: dict[str, str]) -> Iterator[Command]:
     """A service for those who only look: it has never been asked to do anything."""
     with service(tmp_path_factory.mktemp("idle"), others) as command:
         yield command
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory, others: dict[str, str]) -> Iterator[Busy]:
     """A service after a day of traffic, for those who only look."""
     folder = tmp_path_factory.mktemp("busy")
