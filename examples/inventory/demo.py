@@ -122,7 +122,7 @@ class Show:
                 print(f"The traffic has stopped: {reason}", file=sys.stderr, flush=True)
 
     def _tell(self) -> None:
-        while not all(self._numbers().get(name) for name in WORTH_SHOWING[:3]):
+        while time.monotonic() < self._end - 2 and not all(self._numbers().get(name) for name in WORTH_SHOWING[:3]):
             if self._stop.wait(0.1):
                 return
         print(self._what_to_open(), flush=True)

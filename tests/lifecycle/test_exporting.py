@@ -78,7 +78,8 @@ def test_one_that_fails_or_hangs_is_counted_and_concerns_nobody_else(caplog: pyt
         assert wait_until(lambda: hanging.arrived)
         service.polling.stop()
     assert service.failures("working") == 0
-    assert caplog.text.count("no route") == 1
+    # Once, whichever came first: on a busy machine it may be told that it takes too long before it has failed.
+    assert caplog.text.count("polling export_failing ") == 1
 
 
 def test_the_final_numbers_are_delivered_at_the_end() -> None:
