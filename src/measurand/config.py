@@ -322,7 +322,7 @@ def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
 
 
 def client_hosts(environ: Mapping[str, str] | None = None) -> list[str]:
-    """The hosts that HTTP clients tell apart where no program names any: ``MEASURAND_CLIENT_HOSTS``, with commas between them."""
+    """The hosts that HTTP clients tell apart under ``measurand run``: ``MEASURAND_CLIENT_HOSTS``, with commas between them."""
     return _several(variable("client_hosts", environ) or "")
 
 

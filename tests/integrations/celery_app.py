@@ -47,7 +47,7 @@ def start(**_: object) -> None:
 
 @signals.worker_ready.connect
 def set_aside(**_: object) -> None:
-    """Let forks be quick, the longest of the tests has 15,000: the pool collects garbage before each, and each child imports this."""
+    """Let forks be quick, the longest of the tests has 14,000: the pool collects garbage before each, and each child imports this."""
     with suppress(ImportError):
         import_module("cffi").FFI()
     gc.collect()

@@ -31,6 +31,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_.-]")
 _NOT_IN_PARTS = re.compile(r"[^a-zA-Z0-9_-]")
 _NOT_IN_TAGS = re.compile(r"[\s:|@#,;=~]")
 
+
 class _Style(NamedTuple):
     """How a server is told of labels.
 

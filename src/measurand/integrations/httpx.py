@@ -46,7 +46,7 @@ def instrument(
         A handle that takes it back. Asked for again, it is the same one.
 
     Raises:
-        ConfigurationError: This version of httpx is built otherwise than those that are known.
+        ConfigurationError: This version of httpx is built otherwise than those that are known, or something among the hosts is none.
         MissingExtra: httpx is not installed, or older than 0.27.
     """
     httpx = library("httpx", extra="httpx", floor=FLOOR)

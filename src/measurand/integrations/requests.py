@@ -49,6 +49,7 @@ def instrument(
         A handle that takes it back. Asked for again, it is the same one.
 
     Raises:
+        ConfigurationError: Something among the hosts is none.
         MissingExtra: requests is not installed, or older than 2.31.
     """
     requests = library("requests", extra="requests", floor=FLOOR)
