@@ -45,6 +45,22 @@ def test_a_key_is_the_same_by_position_and_by_keyword(values: list[Any]) -> None
     assert by_position == by_keyword == tuple(map(support.text, values))
 
 
+@given(key=st.lists(st.text(max_size=3), max_size=4).map(tuple))
+def test_a_shared_key_is_equal_and_has_the_strings_that_were_there_first(key: tuple[str, ...]) -> None:
+    copies = [tuple([(value + "x")[:-1] for value in key]) for _ in range(2)]
+    first, second = map(support.shared, copies)
+    assert first == second == key
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def test_what_is_kept_to_be_shared_is_bounded() -> None:
+    alive = [support.shared((f"value_{number}", "y" * 200 + str(number))) for number in range(3 * support.MOST_SHARED)]
+    first = [support.shared((f"value_{number}", "y" * 200 + str(number))) for number in range(3 * support.MOST_SHARED)]
+    same = [one[0] is other[0] for one, other in zip(alive, first, strict=True)]
+    assert not any(same)  # each had to make room for later ones
+    assert not any(one[1] is other[1] for one, other in zip(alive, first, strict=True))  # too long to be kept at all
+
+
 def test_a_partial_match_needs_every_label_and_at_least_one() -> None:
     matches = support.partial_match(spec("a", "b"), {"b": 2})
     assert matches(("1", "2"))

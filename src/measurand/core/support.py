@@ -34,6 +34,7 @@ __all__ = [
     "refuse_increment",
     "replacement",
     "section",
+    "shared",
     "unlabelled",
 ]
 
@@ -102,6 +103,24 @@ def by_keyword(spec: Spec, values: tuple[object, ...], named: Mapping[str, objec
     if len(named) != len(spec.labelnames) or any(name not in named for name in spec.labelnames):
         raise LabelError(f"Incorrect label names for {spec.name}: expected {sorted(spec.labelnames)}, got {sorted(named)}")
     return tuple([text(named[name]) for name in spec.labelnames])
+
+
+_known: dict[str, str] = {}
+
+MOST_SHARED = 1024
+"""How many label values are known at most, each of at most ``LONGEST_SHARED`` characters: what clients send cannot fill the memory."""
+
+LONGEST_SHARED = 128
+
+
+def shared(key: tuple[str, ...]) -> tuple[str, ...]:
+    """An equal key of which each string is the one that earlier series have, as far as they are known.
+
+    A label value comes out of each request as a new object; the thousand series that say ``GET`` need one of them.
+    """
+    if len(_known) > MOST_SHARED - len(key):
+        _known.clear()
+    return tuple([_known.setdefault(value, value) if len(value) <= LONGEST_SHARED else value for value in key])
 
 
 def partial_match(spec: Spec, labels: Mapping[str, object]) -> Callable[[tuple[str, ...]], bool]:

@@ -47,6 +47,17 @@ def test_the_same_labels_give_the_same_child_by_position_by_keyword_and_in_any_o
     assert metric.labels("200", "GET", "/") is not child
 
 
+def test_series_of_different_metrics_share_the_strings_of_equal_label_values(make: Kit) -> None:
+    first, second = make.counter("route", "method"), make.gauge("method")
+    route, method = "/orders", b"LIST"
+    keys = [make.core.key(first.labels(route, method.decode())), make.core.key(first.labels("/boxes", method.decode()))]
+    second.replace({method.decode(): 1.0, "GET": 2.0})
+    keys += [make.core.key(child) for child in make.core.children(second)]
+    assert keys == [("/orders", "LIST"), ("/boxes", "LIST"), ("LIST",), ("GET",)]
+    assert keys[0][1] is keys[1][1] is keys[2][0]
+    assert first.labels(route, method.decode()) is first.labels(method=method.decode(), route="/orders")
+
+
 @pytest.mark.parametrize("name", ["self", "instrument", "labelvalues", "args"])
 def test_a_label_may_have_any_name(make: Kit, name: str) -> None:
     metric = make.summary(name, "other")

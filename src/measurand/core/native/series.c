@@ -32,6 +32,7 @@ static int tell(PyObject *listener, PyObject *series)
     return result == NULL ? -1 : 0;
 }
 
+/* A key is replaced by an equal one, whose strings other series may have, too. */
 Series *new_series(Root *root, PyObject *key)
 {
     State *state = root->state;
@@ -56,7 +57,11 @@ Series *new_series(Root *root, PyObject *key)
         return NULL;
     }
     self->root = hold_root(root);
-    self->key = Py_NewRef(key);
+    self->key = call_support(state, "shared", key, NULL, NULL);
+    if (self->key == NULL) {
+        Py_DECREF(object);
+        return NULL;
+    }
     guard(self, root);
     if (!root->expires) {
         self->own[TOUCHED] = 0.0;
@@ -159,6 +164,11 @@ static Series *find_or_make(Root *root, PyObject *key)
         fresh = new_series(root, key); /* runs Python code: look again */
         if (fresh == NULL) {
             break;
+        }
+        key_values_drop(&key_values);
+        if (key_values_take(&key_values, fresh->key, root->labels) < 0) { /* what stands in a table belongs to its series */
+            release_series(fresh);
+            return NULL;
         }
     }
     key_values_drop(&key_values);

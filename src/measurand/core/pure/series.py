@@ -141,7 +141,7 @@ def new_series(instrument: S, key: Key) -> S:
     """A child that is not in the table yet."""
     series = type(instrument).__new__(type(instrument))
     series._root = instrument._root
-    series._key = key
+    series._key = support.shared(key)
     series._table = {}
     start(series)
     support.adopt(series, series._root.spec)
