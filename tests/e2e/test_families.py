@@ -129,7 +129,7 @@ def exchange(fleet: Fleet) -> None:
 
 def replace_master(fleet: Fleet) -> None:
     """Have gunicorn start its successor, which is a family of its own, and stop the old one."""
-    before = fleet.workers()
+    before = {str(pid) for pid in fleet.pids()}  # not those who happened to answer: the one left out would be taken for a new one
     os.kill(fleet.process.pid, signal.SIGUSR2)
     new = until(lambda: fleet.workers() - before, lambda: fleet.process.log[-2000:], 60)
     os.kill(fleet.master, signal.SIGTERM)
