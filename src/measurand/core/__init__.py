@@ -43,6 +43,7 @@ __all__ = [
     "HistogramBase",
     "Instrument",
     "Layout",
+    "OutcomeTimer",
     "Spec",
     "SummaryBase",
     "Timer",

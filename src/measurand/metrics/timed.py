@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload, runtime_checkable
 
-from measurand.core import now, wrapping
+from measurand.core import OutcomeTimer, now, wrapping
 from measurand.errors import DefinitionError, LabelError
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instruments import Gauge, Histogram, Summary
@@ -93,7 +93,9 @@ class _TimedMetric(Timed):
             raise LabelError(
                 f"timed() needs a value for each label of {metric.definition.name}: expected {list(names)}, got {list(values)}"
             )
-        self._leave = _recorder(metric, [values.get(name, "success") for name in names], [values.get(name, "failed") for name in names])
+        succeeded, failed = ([values.get(name, status) for name in names] for status in ("success", "failed"))
+        method = "set" if isinstance(metric, Gauge) else "observe"
+        self._leave = OutcomeTimer(metric, method, tuple(succeeded), tuple(failed)).since
         self._start = 0.0
         self.duration: float | None = None
 
@@ -113,34 +115,6 @@ def _name_of(f: Any) -> str:
     """What a function is called by its full name: ``shop.orders.accept``."""
     plain = f.__func__ if isinstance(f, staticmethod | classmethod) else f
     return f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', type(plain).__qualname__)}"
-
-
-def _recorder(metric: Any, success: list[str], failed: list[str]) -> Callable[[float, BaseException | None], float]:
-    """What records the seconds since a moment, and returns them.
-
-    The series is looked up at each call, so that one that was removed comes back; the rest is settled beforehand.
-    """
-
-    def into_gauge(start: float, exc: BaseException | None) -> float:
-        duration = max(now() - start, 0.0)
-        series = metric.labels(*(success if exc is None else failed)) if success else metric
-        series.set(duration)
-        return duration
-
-    def alone(start: float, exc: BaseException | None) -> float:
-        duration = now() - start
-        metric.observe(duration if duration > 0.0 else 0.0)
-        return duration
-
-    def with_labels(start: float, exc: BaseException | None) -> float:
-        duration = now() - start
-        labels(*(succeeded if exc is None else failed)).observe(duration if duration > 0.0 else 0.0)
-        return duration
-
-    if isinstance(metric, Gauge):
-        return into_gauge
-    labels, succeeded = metric.labels, tuple(success)
-    return with_labels if success else alone
 
 
 class _Unnamed:

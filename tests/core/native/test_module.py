@@ -32,7 +32,7 @@ def copy_of(native: ModuleType) -> ModuleType:
 def test_a_second_copy_of_the_module_shares_nothing_with_the_first(native: ModuleType, still_clock: StillClock) -> None:
     copy = copy_of(native)
     assert copy is not native
-    for name in ("Instrument", "CounterBase", "Timer", "Frozen", "Layout", "freeze"):
+    for name in ("Instrument", "CounterBase", "Timer", "OutcomeTimer", "Frozen", "Layout", "freeze"):
         assert getattr(copy, name) is not getattr(native, name)
     mine, theirs = Kit(copy), Kit(native)
     counter, summary = mine.counter("a"), mine.summary()
@@ -183,6 +183,9 @@ def refuse_everything(make: Kit) -> None:
         lambda: layout.render(None),
         core.Timer,
         lambda: core.Timer(single, "no_such_method").since(1.0),
+        core.OutcomeTimer,
+        lambda: core.OutcomeTimer(histogram, "observe", ("x",), ()).since(1.0),
+        lambda: core.OutcomeTimer(histogram, "observe", (), ()).since("x"),
         lambda: core.format_number("x"),
         lambda: frozen.put(99, 1),
         lambda: core.freeze(None),

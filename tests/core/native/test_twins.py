@@ -55,7 +55,7 @@ def test_a_class_has_the_same_members_documentation_and_place_in_the_tree(native
     assert [base.__name__ for base in ours.__mro__] == [base.__name__ for base in theirs.__mro__]
 
 
-@pytest.mark.parametrize("name", ["Layout", "Timer"])
+@pytest.mark.parametrize("name", ["Layout", "OutcomeTimer", "Timer"])
 def test_a_class_is_made_with_the_same_arguments(native: ModuleType, name: str) -> None:
     assert shape(getattr(native, name)) == shape(getattr(pure, name))
 
@@ -247,6 +247,11 @@ def function_calls(make: Kit) -> list[tuple[str, Callable[[], Any]]]:
         ("timer of no method", lambda: core.Timer(single, "no_such_method").since(0.0)),
         ("timer of a wrong reading", lambda: core.Timer(make.summary(name="m"), "observe").since("x")),
         ("timer of no callable", lambda: core.Timer(make.summary(name="m"), "observe")(1)),
+        ("outcomes of nothing", core.OutcomeTimer),
+        ("outcomes of no method", lambda: core.OutcomeTimer(single, "no_such_method", (), ()).since(0.0)),
+        ("outcomes of a wrong reading", lambda: core.OutcomeTimer(make.summary(name="m"), "observe", (), ()).since("x")),
+        ("outcomes of wrong labels", lambda: core.OutcomeTimer(labelled, "inc", ("a",) * 9, ()).since(0.0)),
+        ("outcomes that nobody began", lambda: core.OutcomeTimer.__new__(core.OutcomeTimer).since(0.0)),
         ("timer attributes", lambda: core.Timer(single, "x").duration),
     ]
     return calls

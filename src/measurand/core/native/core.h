@@ -42,7 +42,7 @@ typedef struct {
     Lock lock;                /* these three */
     PyTypeObject *root_type, *instrument_type, *counter_type, *gauge_type, *summary_type, *histogram_type;
     PyObject *spare_timer;    /* no object: the memory of the last timer that went, or NULL */
-    PyTypeObject *timer_type, *frozen_type, *layout_type;
+    PyTypeObject *timer_type, *outcomes_type, *frozen_type, *layout_type;
     PyObject *method;         /* any method of a C type, to know its kind by */
     PyObject *name_observe, *name_set, *name_labels, *name_since;
 } State;
@@ -194,6 +194,10 @@ PyObject *gauge_replace(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
 /* timer.c: what time() returns */
 typedef enum { BY_NAME, GAUGE_SET, SUMMARY_OBSERVE, HISTOGRAM_OBSERVE } Recorder;
 PyObject *new_timer(Series *series, Recorder recorder);
+Recorder recorder_for(State *state, PyObject *object, PyObject *method);
+int seconds_since(State *state, double start, double *seconds); /* never below zero */
+/* By the method that the series has at that moment; the caller holds the series. */
+int record_seconds(State *state, PyObject *series, Recorder recorder, PyObject *method, double seconds);
 int take_recorder(Root *root); /* fill in root->record */
 
 /* frozen.c: the copied rows, kept alive by whoever looks at them */
@@ -249,7 +253,7 @@ int is_our_method(State *state, PyTypeObject *owner, PyTypeObject *type, PyObjec
     }
 
 /* The types. */
-extern PyType_Spec root_spec, instrument_spec, counter_spec, gauge_spec, summary_spec, histogram_spec, timer_spec, frozen_spec, layout_spec;
+extern PyType_Spec root_spec, instrument_spec, counter_spec, gauge_spec, summary_spec, histogram_spec, timer_spec, outcomes_spec, frozen_spec, layout_spec;
 
 /* -- small helpers --------------------------------------------------------------------------------------------------- */
 

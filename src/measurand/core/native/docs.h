@@ -255,6 +255,24 @@
     "__call__($self, /, f)\n--\n\n" \
     "Decorate ``f``: each call is timed on its own."
 
+/* OutcomeTimer */
+
+#define DOC_OutcomeTimer \
+    "OutcomeTimer(metric, callback_name, succeeded, failed)\n--\n\n" \
+    "Hands durations to one of two series of a metric, after what became of the thing timed.\n" \
+    "\n" \
+    "The series is the one that ``labels()`` leads to at that moment, so that one that was removed comes back.\n" \
+    "\n" \
+    "Args:\n" \
+    "    metric: The metric.\n" \
+    "    callback_name: Which of the series' methods takes the seconds.\n" \
+    "    succeeded: The label values of what ended well; empty for a metric that needs none.\n" \
+    "    failed: Those of what an exception ended."
+
+#define DOC_OutcomeTimer_since \
+    "since($self, /, start, exc=None)\n--\n\n" \
+    "Record the seconds from ``start`` (a value of ``now()``) to now, and return them."
+
 #define DOC_children \
     "children($module, instrument)\n--\n\n" \
     "A root's children in the order of their creation, the overflow series included."

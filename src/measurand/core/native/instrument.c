@@ -39,11 +39,13 @@ void instrument_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* Timers call the C functions directly unless somebody gave this very object another observe() or set(), as mock.patch.object does. */
+/* Timers call the C functions directly unless somebody gave this very object another observe(), set() or labels(), as
+   mock.patch.object does. */
 static int instrument_setattro(PyObject *object, PyObject *name, PyObject *value)
 {
     if (PyUnicode_Check(name) &&
-        (PyUnicode_CompareWithASCIIString(name, "observe") == 0 || PyUnicode_CompareWithASCIIString(name, "set") == 0)) {
+        (PyUnicode_CompareWithASCIIString(name, "observe") == 0 || PyUnicode_CompareWithASCIIString(name, "set") == 0 ||
+         PyUnicode_CompareWithASCIIString(name, "labels") == 0)) {
         ((Series *)object)->patched = true;
     }
     return PyObject_GenericSetAttr(object, name, value);

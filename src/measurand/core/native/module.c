@@ -46,6 +46,7 @@ static int add_types(PyObject *module, State *state)
     if (add_type(module, &state->root_type, &root_spec, NULL, false) < 0 ||
         add_type(module, &state->instrument_type, &instrument_spec, NULL, true) < 0 ||
         add_type(module, &state->timer_type, &timer_spec, NULL, true) < 0 ||
+        add_type(module, &state->outcomes_type, &outcomes_spec, NULL, true) < 0 ||
         add_type(module, &state->frozen_type, &frozen_spec, NULL, true) < 0 ||
         add_type(module, &state->layout_type, &layout_spec, NULL, true) < 0) {
         return -1;
@@ -90,7 +91,7 @@ static int fill_state(PyObject *module, State *state)
 
 /* What `from measurand.core._native import *` and measurand.core take: everything but what is the module's own. */
 static const char *const exported[] = {
-    "CounterBase", "Frozen",  "GaugeBase",     "HistogramBase", "Instrument",     "Layout", "SummaryBase", "Timer",
+    "CounterBase", "Frozen",  "GaugeBase",     "HistogramBase", "Instrument",     "Layout", "OutcomeTimer", "SummaryBase", "Timer",
     "children",    "created", "define",        "dropped",       "exemplars",      "format_number", "freeze", "implementation", "is_at",
     "key",         "move",    "now",           "payload",       "read",           "root",   "set_exemplars", "set_payload", "spec",
     "stands",      "watch",   "write",
@@ -126,7 +127,7 @@ static int native_exec(PyObject *module)
 /* Every object in the state. */
 #define EACH_OBJECT(DO)                                                                                                              \
     DO(support) DO(around) DO(now) DO(clock) DO(monotonic) DO(no_arguments) DO(layouts) DO(root_type) DO(instrument_type) DO(counter_type) \
-    DO(gauge_type) DO(summary_type) DO(histogram_type) DO(timer_type) DO(frozen_type) DO(layout_type) DO(method)                      \
+    DO(gauge_type) DO(summary_type) DO(histogram_type) DO(timer_type) DO(outcomes_type) DO(frozen_type) DO(layout_type) DO(method)                      \
     DO(name_observe) DO(name_set) DO(name_labels) DO(name_since)
 
 static int native_traverse(PyObject *module, visitproc visit, void *arg)

@@ -75,7 +75,7 @@ static Recorder recorder_of(State *state, PyObject *object)
                                                              : BY_NAME;
 }
 
-static Recorder recorder_for(State *state, PyObject *object, PyObject *method)
+Recorder recorder_for(State *state, PyObject *object, PyObject *method)
 {
     Recorder recorder = recorder_of(state, object);
     const char *name = recorder == GAUGE_SET ? "set" : "observe";
@@ -128,30 +128,35 @@ static int record_by_name(PyObject *series, PyObject *method, double seconds)
     return result == NULL ? -1 : 0;
 }
 
-static int record(Timer *self, double seconds)
+int record_seconds(State *state, PyObject *object, Recorder recorder, PyObject *method, double seconds)
 {
-    PyObject *object = Py_NewRef(self->series);
     Series *series = (Series *)object;
-    Recorder recorder = self->recorder;
-    int status = is_ours(self->state, series, recorder);
+    int status = is_ours(state, series, recorder);
     if (LIKELY(status > 0)) {
         status = recorder == HISTOGRAM_OBSERVE ? histogram_observe(series, seconds)
                  : recorder == SUMMARY_OBSERVE ? summary_observe(series, seconds)
                                                : gauge_set(series, seconds);
     }
     else if (status == 0) {
-        PyObject *method = Py_NewRef(self->method);
+        Py_INCREF(method);
         status = record_by_name(object, method, seconds);
         Py_DECREF(method);
     }
-    Py_DECREF(object);
     return status;
 }
 
-static inline int elapsed(Timer *self, double start, double *seconds)
+static int record(Timer *self, double seconds)
+{
+    PyObject *series = Py_NewRef(self->series);
+    int status = record_seconds(self->state, series, self->recorder, self->method, seconds);
+    Py_DECREF(series);
+    return status;
+}
+
+int seconds_since(State *state, double start, double *seconds)
 {
     double now;
-    if (monotonic(self->state, &now) < 0) {
+    if (monotonic(state, &now) < 0) {
         return -1;
     }
     now -= start;
@@ -234,7 +239,7 @@ static PyObject *timer_exit(PyObject *object, PyObject *const *args, Py_ssize_t 
     if (UNLIKELY(names != NULL || nargs > 3) && take_arguments(&exit_signature, args, nargs, names, given) < 0) {
         return NULL;
     }
-    if (check(self) < 0 || elapsed(self, self->start, &self->duration) < 0) {
+    if (check(self) < 0 || seconds_since(self->state, self->start, &self->duration) < 0) {
         return NULL;
     }
     self->ended = true;
@@ -255,7 +260,7 @@ static PyObject *timer_since(PyObject *object, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     double start = PyFloat_AsDouble(given[0]);
-    if ((start == -1.0 && PyErr_Occurred()) || check(self) < 0 || elapsed(self, start, &seconds) < 0) {
+    if ((start == -1.0 && PyErr_Occurred()) || check(self) < 0 || seconds_since(self->state, start, &seconds) < 0) {
         return NULL;
     }
     return none_or_error(record(self, seconds));

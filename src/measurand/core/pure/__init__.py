@@ -20,7 +20,7 @@ from measurand.core.pure.series import (
     stands,
     write,
 )
-from measurand.core.pure.timer import Timer, now
+from measurand.core.pure.timer import OutcomeTimer, Timer, now
 
 implementation = "python"
 
@@ -31,6 +31,7 @@ __all__ = [
     "HistogramBase",
     "Instrument",
     "Layout",
+    "OutcomeTimer",
     "SummaryBase",
     "Timer",
     "children",

@@ -52,3 +52,37 @@ class Timer:
     def __call__(self, f: F) -> F:
         """Decorate ``f``: each call is timed on its own."""
         return wrapping.around(f, now, self.since)
+
+
+class OutcomeTimer:
+    """Hands durations to one of two series of a metric, after what became of the thing timed.
+
+    The series is the one that ``labels()`` leads to at that moment, so that one that was removed comes back.
+
+    Args:
+        metric: The metric.
+        callback_name: Which of the series' methods takes the seconds.
+        succeeded: The label values of what ended well; empty for a metric that needs none.
+        failed: Those of what an exception ended.
+    """
+
+    __slots__ = ("_failed", "_method", "_metric", "_succeeded")
+
+    def __init__(self, metric: Any, callback_name: str, succeeded: tuple[str, ...], failed: tuple[str, ...]) -> None:
+        self._metric = metric
+        self._method = callback_name
+        self._succeeded = succeeded
+        self._failed = failed
+
+    def since(self, start: float, exc: object = None) -> float:
+        """Record the seconds from ``start`` (a value of ``now()``) to now, and return them."""
+        elapsed = clock.monotonic() - start
+        duration = elapsed if elapsed > 0.0 else 0.0
+        series, key = self._metric, self._succeeded if exc is None else self._failed
+        if key:
+            series = series.labels(*key)
+        if self._method == "observe":
+            series.observe(duration)  # several times as fast as by name
+        else:
+            getattr(series, self._method)(duration)
+        return duration
