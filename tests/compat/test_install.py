@@ -109,7 +109,7 @@ def dedented(program: str) -> str:
 def modules() -> list[str]:
     """The modules of the real library that stand for something of ours, or work on it."""
     found = [module.name for module in pkgutil.walk_packages(prometheus_client.__path__, "prometheus_client.")]
-    return ["prometheus_client", *(name for name in found if "twisted" not in name and "django" not in name and "aiohttp" not in name)]
+    return ["prometheus_client", *(name for name in found if "twisted" not in name)]
 
 
 def public(name: str) -> list[str]:

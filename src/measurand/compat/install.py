@@ -166,17 +166,24 @@ def install() -> None:
 
 def _fill_in(modules: dict[str, ModuleType]) -> None:
     """What is not simply one of our names."""
-    from measurand.core import format_number  # noqa: PLC0415 - nothing is loaded until install() is called
+    from urllib.parse import parse_qs, urlparse  # noqa: PLC0415 - nothing is loaded until install() is called
+    from wsgiref.simple_server import make_server  # noqa: PLC0415
+
+    from measurand.compat import privates  # noqa: PLC0415
+    from measurand.core import format_number  # noqa: PLC0415
     from measurand.encoding import escaping  # noqa: PLC0415
-    from measurand.metrics.instrument import MetricBase  # noqa: PLC0415
 
     package = modules[""]
     package.__measurand__ = True  # type: ignore[attr-defined]
     package.__all__ = sorted(_LAYOUT[""])  # type: ignore[attr-defined]
-    modules["metrics"].MetricWrapperBase = MetricBase  # type: ignore[attr-defined]
-    modules["exposition"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
-    modules["exposition"].CollectorRegistry = package.CollectorRegistry  # type: ignore[attr-defined]
-    modules["metrics"].REGISTRY = package.REGISTRY  # type: ignore[attr-defined]
+    metrics: Any = modules["metrics"]
+    metrics.MetricWrapperBase, metrics.REGISTRY = privates.MetricWrapperBase, package.REGISTRY
+    metrics._build_full_name, metrics._get_use_created = privates.build_full_name, privates.get_use_created
+    metrics._validate_labelnames, metrics._validate_exemplar = privates.validate_labelnames, privates.validate_exemplar
+    exposition: Any = modules["exposition"]
+    exposition.REGISTRY, exposition.CollectorRegistry = package.REGISTRY, package.CollectorRegistry
+    exposition._bake_output, exposition._SilentHandler = privates.bake_output, privates.SilentHandler
+    exposition.parse_qs, exposition.urlparse, exposition.make_server = parse_qs, urlparse, make_server
     openmetrics: Any = modules["openmetrics.exposition"]
     openmetrics.CONTENT_TYPE_LATEST = "application/openmetrics-text; version=1.0.0; charset=utf-8"
     for name, value in {
@@ -200,8 +207,9 @@ def _escape(escape_name: Any, label: bool, name: str, escaping: str = "underscor
 
 
 def _fill_in_validation(validation: Any) -> None:
-    """The checks that the real library's parsers use."""
-    from measurand.metrics import names  # noqa: PLC0415 - nothing is loaded until install() is called
+    """The checks that the real library's parsers use, and its metrics."""
+    from measurand.compat import privates  # noqa: PLC0415 - nothing is loaded until install() is called
+    from measurand.metrics import names  # noqa: PLC0415
 
     def label_token(token: str) -> None:
         quoted = len(token) > 1 and token[0] == token[-1] == '"'
@@ -211,7 +219,9 @@ def _fill_in_validation(validation: Any) -> None:
     validation._is_valid_legacy_metric_name = lambda name: names.is_classic_metric(name) is not None
     validation._is_valid_legacy_labelname = lambda name: names.is_classic_label(name) is not None and not name.startswith("__")
     validation._validate_metric_name = names.validate_metric_name
-    validation._validate_labelname = lambda name: names.validate_labelnames("the sample", [name])
+    validation._validate_labelname = privates.validate_labelname
+    validation._validate_labelnames = privates.validate_labelnames
+    validation._validate_exemplar = privates.validate_exemplar
     validation._validate_metric_label_name_token = label_token
 
 

@@ -130,6 +130,8 @@ def arranged(family: Family, scheme: str, report: Report, *, strict: bool) -> Ro
 def _row(sample: Sample, suffix: str, scheme: str, strict: bool) -> Row:
     labels = {name: label_text(value) for name, value in sample.labels.items()}
     if suffix == "_bucket":
+        if "le" not in labels:
+            raise _Invalid(f"a bucket of {sample.name} has no bound: the label le is missing")
         bound = float(labels["le"])
         if isnan(bound):
             raise _Invalid(f"a bucket of {sample.name} has the bound NaN")

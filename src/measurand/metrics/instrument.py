@@ -13,6 +13,7 @@ from measurand.errors import DefinitionError, DuplicateTimeseries
 from measurand.metrics.definition import Definition, calling_source
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.families import Metric
+from measurand.metrics.legacy import InstrumentPrivates
 from measurand.metrics.names import build_full_name, validate_labelnames
 from measurand.metrics.native import NativeScale
 from measurand.metrics.registry import CollectorRegistry
@@ -20,7 +21,7 @@ from measurand.metrics.removing import Removing
 from measurand.metrics.sample import Sample
 from measurand.metrics.snapshot import CellFamily, Family
 
-__all__ = ["LabelValues", "MetricBase", "disable_created_metrics", "enable_created_metrics"]
+__all__ = ["LabelValues", "MetricBase", "disable_created_metrics", "enable_created_metrics", "shows_created"]
 
 LabelValues = Mapping[str, Iterable[object]] | Iterable[tuple[object, ...]]
 """Label values known when a metric is defined: for each label name its values (all combinations are meant), or the tuples themselves."""
@@ -42,6 +43,11 @@ def disable_created_metrics() -> None:
     _with_created = False
 
 
+def shows_created() -> bool:
+    """Whether ``_created`` series are exposed."""
+    return _with_created
+
+
 class _Defining(type):
     """Makes a repeated, identical definition return the metric that exists."""
 
@@ -57,7 +63,7 @@ class _Defining(type):
             return made
 
 
-class MetricBase(Removing, metaclass=_Defining):
+class MetricBase(InstrumentPrivates, Removing, metaclass=_Defining):
     """A metric: a module-level constant that the code around it records on.
 
     Defining the same metric again, in a reloaded module or an application factory, returns the one that exists; defining another one
@@ -89,10 +95,14 @@ class MetricBase(Removing, metaclass=_Defining):
     """Whether the class collects by itself, as opposed to a subclass with a ``collect`` of its own."""
 
     _is_ours: ClassVar[bool] = True
+    _makes_samples: ClassVar[bool] = False
+    _starts_itself: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.is_plain = cls.collect is MetricBase.collect
+        cls._makes_samples = cls._child_samples is not MetricBase._child_samples
+        cls._starts_itself = cls._metric_init is not MetricBase._metric_init
+        cls.is_plain = cls.collect is MetricBase.collect and not cls._makes_samples
         cls._is_ours = cls.__module__.startswith("measurand.")
 
     def __init__(
@@ -148,6 +158,8 @@ class MetricBase(Removing, metaclass=_Defining):
         )
         self._definition = definition
         core.define(self, self._spec(definition, max_series, width, expire_after, additive))  # type: ignore[arg-type]
+        if self._starts_itself and not names:
+            self._metric_init()
         declared = list(_combinations(definition, label_values))
         for values in declared:
             self.labels(*values)  # type: ignore[attr-defined]
@@ -183,6 +195,8 @@ class MetricBase(Removing, metaclass=_Defining):
     def _adopt(self, child: Any) -> None:
         """Give a new child what a user's subclass set on its root."""
         child.__dict__.update(self.__dict__)
+        if self._starts_itself:
+            child._metric_init()
 
     def _complete(self) -> None:
         """Give the children that were made by the constructor what it set after that."""
@@ -260,6 +274,8 @@ class MetricBase(Removing, metaclass=_Defining):
         return CellFamily(self.definition, core.freeze(self), common, _with_created)  # type: ignore[arg-type]
 
     def _own_samples(self) -> list[Sample]:
+        if self._makes_samples:
+            return self._made_samples()
         if core.root(self) is not self:  # type: ignore[arg-type, comparison-overlap]
             return self._series_samples()
         family = self.snapshot({})

@@ -16,7 +16,7 @@ from measurand.metrics.buckets import bounds_of
 from measurand.metrics.definition import UNDECLARED
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.instrument import LabelValues, MetricBase
-from measurand.metrics.legacy import HistogramPrivates, InstrumentPrivates, SummaryPrivates
+from measurand.metrics.legacy import HistogramPrivates, SummaryPrivates
 from measurand.metrics.names import underscored
 from measurand.metrics.native import DEFAULT_RANGE, scale_of
 from measurand.metrics.quantile import quantile
@@ -29,7 +29,7 @@ from measurand.metrics.tracking import ExceptionCounter, Exceptions, InprogressT
 __all__ = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Summary"]
 
 
-class Counter(Resetting, InstrumentPrivates, MetricBase, CounterBase):
+class Counter(Resetting, MetricBase, CounterBase):
     """Counts events, or adds up amounts that are never negative.
 
     ::
@@ -53,7 +53,7 @@ class Counter(Resetting, InstrumentPrivates, MetricBase, CounterBase):
         return ExceptionCounter(self, exception)
 
 
-class Gauge(InstrumentPrivates, Replacing, MetricBase, GaugeBase):
+class Gauge(Replacing, MetricBase, GaugeBase):
     """A value that goes up and down.
 
     ::
@@ -236,7 +236,7 @@ class Histogram(HistogramPrivates, MetricBase, HistogramBase):
         return self.quantile(0.99)
 
 
-class Info(InstrumentPrivates, MetricBase, core.Instrument):
+class Info(MetricBase, core.Instrument):
     """Facts that do not change while the process runs, as labels of a constant 1.
 
     ::
@@ -298,7 +298,7 @@ class Info(InstrumentPrivates, MetricBase, core.Instrument):
         return [Sample(f"{self.definition.name}_info", self._value, 1.0)]
 
 
-class Enum(InstrumentPrivates, MetricBase, core.Instrument):
+class Enum(MetricBase, core.Instrument):
     """Which one of a set of states something is in; the first one at the start.
 
     ::

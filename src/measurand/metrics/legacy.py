@@ -6,7 +6,7 @@ Nothing in this package uses them. They read and write the live state, so that `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import nullcontext
 from itertools import pairwise
 from math import inf
@@ -47,6 +47,10 @@ class Value:
     def get_exemplar(self) -> Exemplar | None:
         """The cell's latest exemplar."""
         return core.exemplars(self._series).get(self._index)
+
+    def set_exemplar(self, exemplar: Exemplar) -> None:
+        """Give the cell an exemplar."""
+        core.set_exemplars(self._series, {**core.exemplars(self._series), self._index: exemplar})
 
 
 class _Bucket(Value):
@@ -109,11 +113,23 @@ class _SeriesView(MutableMapping[tuple[str, ...], Any]):
         return self._all()
 
 
+class _Live:
+    """A private attribute that shows the live state, until a subclass puts something of its own in its place."""
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else self._read(instance)
+
+
 class InstrumentPrivates:
-    """The private attributes of an instrument."""
+    """The private attributes of an instrument, and the private methods by which subclasses keep and show numbers of their own."""
 
     if TYPE_CHECKING:
-        definition: Definition
+
+        @property
+        def definition(self) -> Definition: ...  # noqa: D102 - the metric's own
 
     @property
     def _name(self) -> str:
@@ -151,7 +167,7 @@ class InstrumentPrivates:
     def _kwargs(self) -> dict[str, Any]:
         return {name: value for name, value in self.definition.options.items() if value is not None}
 
-    @property
+    @_Live
     def _created(self) -> float:
         return core.created(self)  # type: ignore[arg-type]
 
@@ -165,7 +181,7 @@ class InstrumentPrivates:
             raise AttributeError("_metrics")
         return _SeriesView(self)
 
-    @property
+    @_Live
     def _value(self) -> Any:
         self._need_cells("_value")
         return Value(self, 0)
@@ -197,17 +213,36 @@ class InstrumentPrivates:
             for sample in metric.samples:
                 yield sample._replace(name=sample.name.removeprefix(name))
 
-    _child_samples = _multi_samples = _samples
+    _multi_samples = _samples
+
+    def _child_samples(self) -> Iterable[Sample]:
+        self._need_cells("_child_samples")
+        name = self.definition.name
+        return [sample._replace(name=sample.name.removeprefix(name)) for sample in self._series_samples()]  # type: ignore[attr-defined]
+
+    def _made_samples(self) -> list[Sample]:
+        """What a subclass's own ``_child_samples`` says of each series, as the family's samples."""
+        names = self.definition.labelnames
+        members: Iterable[tuple[tuple[str, ...], Any]] = self._metrics.items() if self._is_parent() else [((), self)]
+        return [
+            sample._replace(name=self.definition.name + sample.name, labels={**dict(zip(names, key, strict=bool(key))), **sample.labels})
+            for key, member in members
+            for sample in (Sample(*given) for given in member._child_samples())
+        ]
 
 
 class HistogramPrivates(InstrumentPrivates):
     """What a histogram has besides."""
 
     @property
+    def _kwargs(self) -> dict[str, Any]:
+        return {"buckets": self.definition.bounds, **super()._kwargs}
+
+    @property
     def _upper_bounds(self) -> list[float]:
         return [*self.definition.bounds, inf]
 
-    @property
+    @_Live
     def _buckets(self) -> list[Value]:
         self._need_cells("_buckets")
         native = self.definition.native
@@ -215,7 +250,7 @@ class HistogramPrivates(InstrumentPrivates):
             return [Value(self, index) for index in range(len(self.definition.bounds) + 1)]
         return [_Bucket(self, below + 1, end) for below, end in pairwise((-1, *native.ends))]
 
-    @property
+    @_Live
     def _sum(self) -> Value:
         self._need_cells("_sum")
         return Value(self, -1)
@@ -224,12 +259,12 @@ class HistogramPrivates(InstrumentPrivates):
 class SummaryPrivates(InstrumentPrivates):
     """What a summary has besides."""
 
-    @property
+    @_Live
     def _count(self) -> Value:
         self._need_cells("_count")
         return Value(self, 0)
 
-    @property
+    @_Live
     def _sum(self) -> Value:
         self._need_cells("_sum")
         return Value(self, 1)
