@@ -16,7 +16,10 @@ import pytest
 
 from tests.servers.process import Missing, require
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest supported versions are older than this Python, and not made for it"),
+]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
