@@ -12,7 +12,7 @@ typedef struct {
     PyObject *method;
     PyObject *keys[2]; /* the label values of success and of failure; empty for a metric that needs none */
     PyObject *found[2]; /* the series for them, or NULL */
-    Recorder recorder;
+    Recorder recorder; /* for a series found before */
     bool ours;         /* whether the metric's labels() is ours */
 } OutcomeTimer;
 
@@ -82,7 +82,7 @@ static int outcomes_init(PyObject *object, PyObject *args, PyObject *keywords)
     self->keys[0] = Py_NewRef(succeeded);
     self->keys[1] = Py_NewRef(failed);
     self->ours = ours > 0;
-    self->recorder = ours > 0 || PyTuple_Size(succeeded) == 0 ? recorder_for(state, metric, method) : BY_NAME;
+    self->recorder = recorder_for(state, metric, method);
     return 0;
 }
 
@@ -156,12 +156,15 @@ static PyObject *outcomes_since(PyObject *object, PyObject *const *args, Py_ssiz
         return NULL;
     }
     int outcome = given[1] != NULL && given[1] != Py_None;
-    PyObject *series = found_before(self, outcome);
+    PyObject *series = found_before(self, outcome), *method = Py_NewRef(self->method);
+    Recorder recorder = self->recorder;
     if (UNLIKELY(series == NULL)) {
-        series = series_for(self, outcome);
+        series = series_for(self, outcome); /* anything, where labels() is somebody else's */
+        recorder = series == NULL ? BY_NAME : recorder_for(self->state, series, method);
     }
-    int status = series == NULL ? -1 : record_seconds(self->state, series, self->recorder, self->method, seconds);
+    int status = series == NULL ? -1 : record_seconds(self->state, series, recorder, method, seconds);
     Py_XDECREF(series);
+    Py_DECREF(method);
     return status < 0 ? NULL : PyFloat_FromDouble(seconds);
 }
 
