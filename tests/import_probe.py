@@ -1,5 +1,8 @@
 """Imports a module in the fresh interpreter that runs this file, and prints what that did: a JSON object on one line.
 
+With ``-`` instead, it takes the names of modules from its input, a line each, and prints such a line for each, which a forked process
+makes that has nothing loaded but much of the standard library: most of what importing one module takes is to load that.
+
 ``loaded``
     The modules that were not loaded before.
 ``did``
@@ -68,15 +71,34 @@ def hooks() -> dict[str, object]:
     return {name: list(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-before, hooks_before = set(sys.modules), hooks()
-sys.addaudithook(audit)
-__import__(target)
-for name in names:
-    getattr(sys.modules[target], name)
-did += [f"{target}: changed {name}" for name, value in hooks().items() if value != hooks_before[name]]
-package = ""  # nothing more is recorded
-loaded = sorted(set(sys.modules) - before)
+def probe() -> dict[str, object]:
+    """Import the target, and say what that did."""
+    global package  # noqa: PLW0603 - what the hooks look at
+    before, hooks_before = set(sys.modules), hooks()
+    sys.addaudithook(audit)
+    __import__(target)
+    for name in names:
+        getattr(sys.modules[target], name)
+    did.extend([f"{target}: changed {name}" for name, value in hooks().items() if value != hooks_before[name]])
+    package = ""  # nothing more is recorded
+    return {"loaded": sorted(set(sys.modules) - before), "did": did}
 
-import json  # noqa: E402 - loaded only now, so that it can be seen when the module loads it
 
-print(json.dumps({"loaded": loaded, "did": did}))
+if target != "-":
+    found = probe()
+    import json  # loaded only now, so that it can be seen when the module loads it
+
+    print(json.dumps(found))
+else:
+    for name in ("asyncio", "concurrent.futures.thread", "dataclasses", "email.message", "http.server", "json", "ssl", "urllib.request"):
+        __import__(name)
+    json = sys.modules["json"]
+    for line in sys.stdin:
+        target, names = line.strip(), []
+        package = target.partition(".")[0]
+        if os.fork() == 0:
+            try:
+                print(json.dumps(probe()), flush=True)
+            finally:
+                os._exit(0)
+        os.wait()

@@ -12,7 +12,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -212,18 +212,41 @@ class Probed(NamedTuple):
     did: list[str]
 
 
+COMMAND = [sys.executable, "-B", "-W", "ignore", str(PROBE)]
+
+
+def probed(answer: str) -> Probed:
+    found = json.loads(answer)
+    return Probed(frozenset(found["loaded"]), found["did"])
+
+
 def probe(module: str, *names: str, folder: Path = ROOT) -> Probed:
     """Import a module, and fetch names from it, in a fresh interpreter; see import_probe.py. ``folder`` is where else modules may be."""
-    command = [sys.executable, "-B", "-W", "ignore", str(PROBE), module, *names]
-    found = subprocess.run(command, env={"PYTHONPATH": str(folder)}, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    command, environment = [*COMMAND, module, *names], {"PYTHONPATH": str(folder)}
+    found = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert found.returncode == 0, found.stderr
-    answer = json.loads(found.stdout)
-    return Probed(frozenset(answer["loaded"]), answer["did"])
+    return probed(found.stdout)
+
+
+@pytest.fixture(scope="module")
+def importing() -> Iterator[Callable[[str], Probed]]:
+    """The same for one module after another, each in a process of its own that has loaded no other."""
+    environment = {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([*COMMAND, "-"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as probing:
+        assert probing.stdin is not None
+        assert probing.stdout is not None
+
+        def probe_next(module: str) -> Probed:
+            print(module, file=probing.stdin, flush=True)
+            return probed(probing.stdout.readline())
+
+        yield probe_next
+        probing.stdin.close()
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_module_imports_alone_and_importing_does_nothing(module: str) -> None:
-    loaded, did = probe(module)
+def test_every_module_imports_alone_and_importing_does_nothing(module: str, importing: Callable[[str], Probed]) -> None:
+    loaded, did = importing(module)
     assert module in loaded
     assert [act for act in did if act != "measurand.core: environment read: MEASURAND_PURE"] == []
     if not stands_in(module, *MEET_OTHER_LIBRARIES):
