@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from typing import Any
 
 SCALE = float(os.environ.get("MEASURAND_TEST_SCALE", "1"))
@@ -31,6 +33,11 @@ def for_a_while(seconds: float = SECONDS) -> Iterator[int]:
         yield number
         if number % 100 == 99 and time.monotonic() > deadline:
             return
+
+
+def added(values: Iterable[float]) -> float:
+    """Their sum as a counter makes it, one after the other; from Python 3.12 on ``sum()`` is more exact."""
+    return reduce(add, values, 0.0)
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = 60.0, *, what: Callable[[], str] | None = None, every: float = 0.002) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,8 @@ def test_misspelt_variables_are_noticed() -> None:
 
 
 def test_every_setting_is_described() -> None:
-    described = Config.__doc__ or ""
-    assert [name for name in read().origins if f"        {name}: " not in described] == []
+    described = inspect.getdoc(Config) or ""
+    assert [name for name in read().origins if f"\n    {name}: " not in described] == []
 
 
 def test_every_setting_can_be_passed_by_name() -> None:

@@ -47,6 +47,7 @@ ARGV = "import sys; sys.orig_argv[:] = {!r}"
         ("python /bin/flask run", {"FLASK_DEBUG": "1"}, False),
         ("python /bin/flask run", {"FLASK_DEBUG": "0"}, True),
         ("python /bin/flask run --no-reload", {"FLASK_DEBUG": "1"}, True),
+        ("python -B -c from multiprocessing.resource_tracker import main;main(6)", {}, False),
         ("python manage.py runserver", {}, False),
         ("python manage.py runserver --noreload", {}, True),
         ("python manage.py runserver", {"RUN_MAIN": "true"}, True),

@@ -21,7 +21,7 @@ from measurand.metrics.collecting import gather
 from measurand.metrics.snapshot import bound_text
 from tests.encoding.peer import Key, Program, classic_names, ours, programs, samples, standing_still, utf8_names
 from tests.encoding.protobuf_peer import ENUM, canonical, message, read
-from tests.support import StillClock
+from tests.support import StillClock, added
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_native_histogram_is_classic_too_and_what_the_model_says(values: list[
     (metric,) = family.metric
     expected = gather(registry).points()[0]
     buckets = expected.native_buckets(expected.series[0])
-    made = message("Histogram", sample_count=len(values), sample_sum=sum(values, 0.0), schema=buckets.schema, zero_threshold=2.0**-20)
+    made = message("Histogram", sample_count=len(values), sample_sum=added(values), schema=buckets.schema, zero_threshold=2.0**-20)
     made.zero_count = sum(value <= 2.0**-20 for value in values)
     for bound in (0.005, 1.0, inf):
         made.bucket.add(cumulative_count=sum(value <= bound for value in values), upper_bound=bound)

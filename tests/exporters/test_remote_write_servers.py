@@ -23,7 +23,7 @@ from tests.exporters.receiver import receiving
 from tests.servers import Prometheus, VictoriaMetrics
 from tests.servers.process import require
 from tests.servers.prometheus import binary
-from tests.support import CLOSINGS, wait_until
+from tests.support import CLOSINGS, added, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -247,7 +247,7 @@ def test_a_native_histogram_arrives_as_one(
     (stored,) = server.query(f'native_wait_seconds{{job="{job}"}}')
     assert stored.histogram is not None
     assert float(stored.histogram["count"]) == 301
-    assert float(stored.histogram["sum"]) == sum(values)
+    assert float(stored.histogram["sum"]) == added(values)
     for low, high, count in ((float(low), float(high), float(count)) for _, low, high, count in stored.histogram["buckets"]):
         within = [value for value in values if low < value <= high]
         assert count == (len(within) if low > 0 else 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -41,12 +43,17 @@ class TestWorker:
         assert threads.names == []
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    def test_a_job_that_raises_costs_its_thread_and_not_the_next_job(self, threads: Threads) -> None:
-        worker, done = Worker("database"), list[int]()
-        worker.submit(lambda: print(1 / 0))
-        wait_until(lambda: threads.names == [])
-        worker.submit(lambda: done.append(1))
-        wait_until(lambda: done)
+    def test_a_job_that_raises_is_reported_and_costs_neither_its_thread_nor_the_next_job(self, threads: Threads) -> None:
+        worker, done, reported = Worker("database"), list[str](), list[Any]()
+        with mock.patch("threading.excepthook", reported.append):
+            for job in (lambda: print(1 / 0), lambda: done.append(threading.current_thread().name), sys.exit, lambda: done.append("again")):
+                worker.submit(job)
+            wait_until(lambda: len(done) == 2)
+        assert done == ["measurand-health-database", "again"]
+        assert [(report.exc_type, report.thread.name) for report in reported] == [
+            (ZeroDivisionError, "measurand-health-database"),
+            (SystemExit, "measurand-health-database"),
+        ]
         worker.retire()
 
     def test_where_the_system_has_no_thread_left_it_says_so_and_works_later(self, threads: Threads) -> None:

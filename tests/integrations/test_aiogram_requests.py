@@ -111,6 +111,7 @@ def test_a_request_that_takes_too_long_is_a_timeout_and_one_given_up_is_cancelle
             with instrument(bot, registry=registry):
                 with pytest.raises(TelegramNetworkError):
                     await bot.get_updates(timeout=30, request_timeout=1)
+                await until(lambda: not telegram.is_polled)
                 waiting = asyncio.create_task(bot.get_updates(timeout=30))
                 await until(lambda: telegram.is_polled)
                 waiting.cancel()

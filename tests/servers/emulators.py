@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,10 @@ def _installed(module: str, program: str = "") -> Path | Missing:
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
         return Missing(module, f"pip install {module}")
-    return Path(spec.submodule_search_locations[0]) / program
+    found = Path(spec.submodule_search_locations[0]) / program
+    if program and subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+        return Missing(f"a {module} that runs with this Python", f"pip install {module}, on a Python with a shared library")
+    return found
 
 
 def _is_there(port: int) -> bool:

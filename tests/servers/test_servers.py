@@ -75,8 +75,9 @@ class TestPrometheus:
         assert "scrape_interval: 7s" in own.api("status/config")["yaml"]
         with pytest.raises(RuntimeError, match="no such section"):
             prometheus(version, config="no such section: 1")
-        with pytest.raises(HTTPError), own.scraping("http://127.0.0.1:1/metrics", scrape_interval="never"):
+        with pytest.raises(HTTPError) as refused, own.scraping("http://127.0.0.1:1/metrics", scrape_interval="never"):
             pytest.fail("a job that the server refuses is not scraped")
+        refused.value.close()
 
 
 @pytest.mark.parametrize("version", ["2.42", "3.5"])

@@ -292,6 +292,13 @@ def test_a_quantile_of_a_native_histogram_is_as_fine_as_its_cells() -> None:
 # -- changes -----------------------------------------------------------------------------------------------------------------------------
 
 
+def test_two_changes_that_say_the_same_are_equal_and_nan_is_nan() -> None:
+    change = Change("level", {"a": "b"}, float("nan"), 1)
+    assert change == Change("level", {"a": "b"}, float("nan"), 1.0)
+    others = [Change("other", {"a": "b"}, float("nan"), 1), Change("level", {}, float("nan"), 1), Change("level", {"a": "b"}, None, 1)]
+    assert change not in [*others, Change("level", {"a": "b"}, float("nan"), 2), ("level", {"a": "b"}, float("nan"), 1)]
+
+
 def test_changes_list_what_came_went_and_moved(shop: Shop, metrics: Readings) -> None:
     assert metrics.changes() == []
     shop.orders.labels("phone", 200).inc()

@@ -63,6 +63,8 @@ def begin() -> None:
 def _is_ours(command: Sequence[str]) -> bool:
     """Whether this interpreter runs the program itself, or one of the workers that ``multiprocessing`` or billiard made for it."""
     code = " ".join(command[1:])
+    if "resource_tracker import main" in code:  # of a process that is not measured, such as one that reloads
+        return False
     if variable(INSIDE) is not None:
         return "spawn import spawn_main" in code or "forkserver import main" in code
     return not _only_reloads(command)

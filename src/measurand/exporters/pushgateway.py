@@ -350,7 +350,8 @@ def _open(url: str, method: str, timeout: float | None, headers: Sequence[tuple[
         with build_opener(*handlers).open(request, timeout=timeout) as response:
             response.read()
     except HTTPError as error:
-        answer = error.read(500).decode("utf-8", "replace").strip()
+        with error:
+            answer = error.read(500).decode("utf-8", "replace").strip()
         raise OSError(f"error talking to pushgateway: {error.code} {error.reason}: {answer}") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -62,7 +63,7 @@ class Worker:
         with self._lock:
             if self._is_retired:
                 return False
-            if self._thread is None or not self._thread.is_alive():  # a thread can end early if a handler of the log raises there
+            if self._thread is None or not self._thread.is_alive():
                 thread = threading.Thread(target=self._serve, args=(self._jobs,), name=f"measurand-health-{self._name}", daemon=True)
                 thread.start()
                 self._thread = thread
@@ -78,7 +79,10 @@ class Worker:
     @staticmethod
     def _serve(jobs: SimpleQueue[Job | None]) -> None:
         while (job := jobs.get()) is not None:
-            job()
+            try:
+                job()
+            except BaseException:  # noqa: BLE001 - a handler of the log may raise; a thread that ended would leave what is submitted just then
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
             del job  # not held while waiting for the next
 
 

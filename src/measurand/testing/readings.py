@@ -28,9 +28,9 @@ __all__ = ["Change", "Readings"]
 SeriesKey = tuple[str, frozenset[tuple[str, str]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Change:
-    """A series that is not what it was.
+    """A series that is not what it was. Two are equal if they say the same; NaN is the same as NaN.
 
     Attributes:
         name: The series' full name.
@@ -44,8 +44,21 @@ class Change:
     before: float | None
     after: float | None
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Change):
+            return NotImplemented
+        is_same_series = self.name == other.name and dict(self.labels) == dict(other.labels)
+        return is_same_series and _is_same(self.before, other.before) and _is_same(self.after, other.after)
+
+    def __hash__(self) -> int:
+        return hash((self.name, frozenset(self.labels.items())))
+
     def __str__(self) -> str:
         return f"{_show(self.name, self.labels)}: {_or(self.before, 'new')} -> {_or(self.after, 'gone')}"
+
+
+def _is_same(one: float | None, other: float | None) -> bool:
+    return one == other or (one is not None and other is not None and isnan(one) and isnan(other))
 
 
 class Readings:

@@ -27,7 +27,8 @@ def status(url: str) -> int:
         with direct.open(url, timeout=10) as answer:
             return int(answer.status)
     except HTTPError as refused:
-        return refused.code
+        with refused:
+            return refused.code
 
 
 def visitor(url: str, stop: threading.Event, answers: Counter[int]) -> None:

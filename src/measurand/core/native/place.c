@@ -136,7 +136,7 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
     }
     Root *root = hold_root(self->root);
     Py_ssize_t count = root->width + (root->marked ? MARKS : 0);
-    double now = 0.0, *to, *old_cells = NULL;
+    double now = 0.0, *to = NULL, *old_cells = NULL;
     PyObject *old_home = NULL;
     int status = -1;
     Py_buffer buffer;
