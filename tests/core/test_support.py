@@ -146,3 +146,14 @@ def test_the_layer_above_is_asked_only_if_it_wants_to(core: Any) -> None:
     support.adopt(series, spec())
     support.adopt(series, spec(adopt=asked.append))
     assert asked == [series]
+
+
+def test_labels_of_an_exemplar_are_checked_without_telling_those_who_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(support, "exemplar_watchers", [lambda *seen: told.append(seen)])
+    support.check_exemplar({"trace": "1"})
+    with pytest.raises(RecordingError, match="Reserved label"):
+        support.check_exemplar({"__trace": "1"})
+    assert told == []
+    support.exemplar({"trace": "1"}, 2.0)
+    assert len(told) == 1

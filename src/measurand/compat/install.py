@@ -172,13 +172,14 @@ def _fill_in(modules: dict[str, ModuleType]) -> None:
     from measurand.compat import privates  # noqa: PLC0415
     from measurand.core import format_number  # noqa: PLC0415
     from measurand.encoding import escaping  # noqa: PLC0415
+    from measurand.metrics import instrument, names  # noqa: PLC0415
 
     package = modules[""]
     package.__measurand__ = True  # type: ignore[attr-defined]
     package.__all__ = sorted(_LAYOUT[""])  # type: ignore[attr-defined]
     metrics: Any = modules["metrics"]
     metrics.MetricWrapperBase, metrics.REGISTRY = privates.MetricWrapperBase, package.REGISTRY
-    metrics._build_full_name, metrics._get_use_created = privates.build_full_name, privates.get_use_created
+    metrics._build_full_name, metrics._get_use_created = names.build_full_name, instrument.shows_created
     metrics._validate_labelnames, metrics._validate_exemplar = privates.validate_labelnames, privates.validate_exemplar
     exposition: Any = modules["exposition"]
     exposition.REGISTRY, exposition.CollectorRegistry = package.REGISTRY, package.CollectorRegistry

@@ -1,7 +1,4 @@
-"""Private functions of ``prometheus_client`` that programs import all the same, on this library.
-
-What they answer is theirs, to the word where a program could compare it; the checks are ours.
-"""
+"""What ``prometheus_client`` keeps private and programs import all the same: their answers, by our own checks."""
 
 from __future__ import annotations
 
@@ -11,17 +8,15 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
 from measurand.core import Instrument
-from measurand.core.support import exemplar
+from measurand.core.support import check_exemplar
 from measurand.encoding.negotiation import choose_encoder, gzip_accepted
-from measurand.metrics import instrument, names
+from measurand.metrics import names
 from measurand.metrics.instrument import MetricBase
 
 __all__ = [
     "MetricWrapperBase",
     "SilentHandler",
     "bake_output",
-    "build_full_name",
-    "get_use_created",
     "validate_exemplar",
     "validate_labelname",
     "validate_labelnames",
@@ -85,20 +80,6 @@ def bake_output(
     return "200 OK", headers, body
 
 
-def build_full_name(metric_type: str, name: str, namespace: str, subsystem: str, unit: str) -> str:
-    """The name of a family from its parts.
-
-    Raises:
-        DefinitionError: It cannot be one.
-    """
-    return names.build_full_name(metric_type, name, namespace, subsystem, unit)
-
-
-def get_use_created() -> bool:
-    """Whether ``_created`` series are shown."""
-    return instrument.shows_created()
-
-
 def validate_labelname(name: str) -> None:
     """Check one name of a label.
 
@@ -123,4 +104,4 @@ def validate_exemplar(labels: Mapping[str, str]) -> None:
     Raises:
         RecordingError: They are too long, or a name is reserved.
     """
-    exemplar(labels, 0.0)
+    check_exemplar(labels)

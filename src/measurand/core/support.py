@@ -23,6 +23,7 @@ __all__ = [
     "by_keyword",
     "by_position",
     "chained",
+    "check_exemplar",
     "exemplar",
     "exemplar_watchers",
     "ignore_nan",
@@ -226,13 +227,8 @@ exemplar_watchers: list[Callable[[Any, Exemplar], None]] = []
 """Told of each exemplar that is given to a series, before the series has it; what they raise is nobody's concern."""
 
 
-def exemplar(labels: Mapping[str, str], value: float, series: Any = None) -> Exemplar:
-    """A checked exemplar, stamped with the current time.
-
-    Args:
-        labels: What identifies the event.
-        value: What was recorded with it.
-        series: Which series it is for, for those who watch.
+def check_exemplar(labels: Mapping[str, str]) -> None:
+    """Check the labels of an exemplar.
 
     Raises:
         RecordingError: A label name is reserved, a name or value is not a string, or all together exceed 128 characters.
@@ -246,6 +242,20 @@ def exemplar(labels: Mapping[str, str], value: float, series: Any = None) -> Exe
         length += len(name) + len(content)
     if length > EXEMPLAR_LIMIT:
         raise RecordingError(f"Exemplar labels have {length} UTF-8 characters, exceeding the limit of {EXEMPLAR_LIMIT}")
+
+
+def exemplar(labels: Mapping[str, str], value: float, series: Any = None) -> Exemplar:
+    """A checked exemplar, stamped with the current time.
+
+    Args:
+        labels: What identifies the event.
+        value: What was recorded with it.
+        series: Which series it is for, for those who watch.
+
+    Raises:
+        RecordingError: A label name is reserved, a name or value is not a string, or all together exceed 128 characters.
+    """
+    check_exemplar(labels)
     made = Exemplar({text(name): text(content) for name, content in labels.items()}, value, clock.wall())
     for watcher in exemplar_watchers:
         with suppress(Exception):
