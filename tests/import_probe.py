@@ -98,7 +98,11 @@ else:
         package = target.partition(".")[0]
         if os.fork() == 0:
             try:
-                print(json.dumps(probe()), flush=True)
+                try:
+                    found = probe()
+                except BaseException as failure:  # there has to be an answer
+                    found = {"loaded": [], "did": [f"{target} cannot be imported: {failure!r}"]}
+                print(json.dumps(found), flush=True)
             finally:
                 os._exit(0)
         os.wait()

@@ -247,7 +247,7 @@ def importing() -> Iterator[Callable[[str], Probed]]:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_imports_alone_and_importing_does_nothing(module: str, importing: Callable[[str], Probed]) -> None:
     loaded, did = importing(module)
-    assert module in loaded
+    assert module in loaded, did
     assert [act for act in did if act != "measurand.core: environment read: MEASURAND_PURE"] == []
     if not stands_in(module, *MEET_OTHER_LIBRARIES):
         foreign = {name.partition(".")[0] for name in loaded} - {"measurand", *sys.stdlib_module_names}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.kit import answer, run
+from tests.compat.kit import answer, attempt, run
 
 INSTALL = "from measurand.compat import install\ninstall()\n"
 SHOW = """
@@ -49,7 +49,7 @@ def test_the_answer_to_a_scrape_is_baked_the_same() -> None:
 
 
 def test_a_server_of_the_programs_own_is_silent() -> None:
-    run(
+    done = attempt(
         INSTALL
         + textwrap.dedent("""
         import threading, urllib.request
@@ -65,6 +65,7 @@ def test_a_server_of_the_programs_own_is_silent() -> None:
         assert b"c_total 1.0" in page
     """)
     )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_names_are_built_and_checked_the_same() -> None:

@@ -42,7 +42,6 @@ class TestWorker:
         assert not worker.submit(lambda: None)
         assert threads.names == []
 
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_job_that_raises_is_reported_and_costs_neither_its_thread_nor_the_next_job(self, threads: Threads) -> None:
         worker, done, reported = Worker("database"), list[str](), list[Any]()
         with mock.patch("threading.excepthook", reported.append):

@@ -16,10 +16,8 @@ import pytest
 
 from tests.servers.process import Missing, require
 
-pytestmark = [
-    pytest.mark.once,
-    pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest supported versions are older than this Python, and not made for it"),
-]
+known = pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest supported versions are not made for this Python")
+pytestmark = [pytest.mark.once, known]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
