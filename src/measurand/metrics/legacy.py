@@ -1,7 +1,8 @@
 """Private names of ``prometheus_client`` that programs and test suites lean on.
 
-Nothing in this package uses them. They read and write the live state, so that ``metric._value.get()``, ``metric._metrics.clear()`` or
-``REGISTRY._names_to_collectors`` do what they always did.
+Nothing in this package leans on them; of a subclass's own ``_metric_init`` and ``_child_samples`` the metric takes note.
+They read and write the live state, so that ``metric._value.get()``, ``metric._metrics.clear()`` or ``REGISTRY._names_to_collectors`` do
+what they always did.
 """
 
 from __future__ import annotations

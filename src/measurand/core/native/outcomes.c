@@ -1,7 +1,8 @@
 /* OutcomeTimer: a duration is recorded on one of two series, after what became of the thing timed.
 
    Promise: it records where labels() would lead at that moment. The series found last is used again while it stands in the table of
-   the metric as that is defined now; a metric whose labels() is not ours is asked each time. */
+   the metric as that is defined now; a metric whose labels() is not ours is asked each time. A labels() that its
+   class is given later goes unnoticed while that series stands. */
 
 #include "core.h"
 
