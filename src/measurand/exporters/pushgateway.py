@@ -224,7 +224,10 @@ def pushadd_to_gateway(
 def delete_from_gateway(
     gateway: str, job: str, grouping_key: Mapping[str, Any] | None = None, timeout: float | None = TIMEOUT, handler: Handler | None = None
 ) -> None:
-    """Delete everything that the gateway holds for this job and grouping key; see :func:`push_to_gateway`."""
+    """Delete everything that the gateway holds for this job and grouping key; see :func:`push_to_gateway`.
+
+    The gateway answers before it deletes: a scrape in the same moment may still find the group. Later pushes come after the deletion.
+    """
     _send("DELETE", gateway, job, b"", grouping_key, timeout, handler, None)
 
 
