@@ -362,6 +362,21 @@ def test_scrapes_at_once_each_see_everything(registry: CollectorRegistry) -> Non
         run_threads(*[scrape] * 4)
 
 
+def test_a_slow_collector_is_in_the_scrapes_of_two_servers_at_once(registry: CollectorRegistry) -> None:
+    scraping: list[int] = []
+
+    def slow() -> list[Any]:
+        wait_until(lambda: len(scraping) == 2)
+        return [gauge("custom")]
+
+    def scrape() -> None:
+        scraping.append(1)
+        assert snapshot(registry) == {"custom": 1}
+
+    registry.register(Custom(slow))
+    run_threads(scrape, scrape)
+
+
 # -- quick ones --------------------------------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,56 @@ def test_what_still_runs_is_not_started_again_and_threads_stay_few(release: thre
     assert [outcome.value for outcome in relay.run([("hangs", lambda: "again")], LONG)] == ["again"]
 
 
+def test_what_another_batch_runs_is_waited_for_and_run_once_more_for_all_who_waited(release: threading.Event) -> None:
+    relay = Relay()
+    started: list[int] = []
+    asked: list[int] = []
+    found: dict[int, list[object]] = {}
+
+    def slow() -> int:
+        started.append(1)
+        answer = len(started)
+        if answer == 1:
+            release.wait(LONG)
+        return answer
+
+    def ask(number: int) -> None:
+        if number > 0:
+            wait_until(lambda: started)
+        outcomes = relay.run([("slow", slow), (("own", number), lambda: asked.append(number))], LONG)
+        found[number] = [outcome.value for outcome in outcomes if not outcome.late]
+
+    def let_go() -> None:
+        wait_until(lambda: {1, 2, 3} <= set(asked))  # what is free runs meanwhile
+        release.set()
+
+    run_threads(*[lambda number=number: ask(number) for number in range(4)], let_go)
+    assert found == {0: [1, None], 1: [2, None], 2: [2, None], 3: [2, None]}
+    assert len(started) == 2
+
+
+def test_who_waits_for_another_batch_is_late_with_it(release: threading.Event) -> None:
+    relay, started = Relay(), []
+    found: list[bool] = []
+
+    def ask(timeout: float) -> None:
+        found.extend(outcome.late for outcome in relay.run([("hangs", hanging(release, started))], timeout))
+
+    run_threads(lambda: ask(0.3), lambda: (wait_until(lambda: started), ask(LONG)))
+    assert found == [True, True]
+    assert len(started) == 1
+
+
+def test_what_asks_for_itself_does_not_wait_for_itself() -> None:
+    relay = Relay()
+
+    def nested() -> list[object]:
+        return [outcome.value if not outcome.late else "late" for outcome in relay.run([("a", nested), ("b", lambda: 1)], LONG)]
+
+    (outcome,) = relay.run([("a", nested)], LONG)
+    assert outcome.value == ["late", 1]
+
+
 def test_a_batch_that_only_waits_for_earlier_ones_does_not_wait(release: threading.Event) -> None:
     relay = Relay()
     relay.run([("hangs", hanging(release))], 0.05)

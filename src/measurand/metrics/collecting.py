@@ -248,7 +248,7 @@ def _run(
 
     def take(job: _Job, value: Any) -> None:
         if job.row is None:
-            slots[job.slot] = permitted(value)
+            slots[job.slot] = list(permitted(value))  # another snapshot may have the same
             if len(slots[job.slot]) < len(value):
                 names = sorted({family.name for family in value} - {family.name for family in slots[job.slot]})
                 state.failures.add(job.label, "refused", hint=f": against the rules of the domain: {', '.join(names)}")

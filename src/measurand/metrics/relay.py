@@ -2,8 +2,12 @@
 
 Python cannot interrupt a function, so a function that must not hold up the caller runs in another thread. A :class:`Relay` runs a batch
 one after the other in one helper thread; when one of them takes too long, a second helper takes over the rest and the slow one is left
-alone. At the deadline the caller gets what is there. A function that still runs from an earlier batch is not started again, so the number
-of helpers is bounded by the number of functions. Where no thread can be started, as at the exit of the interpreter, the caller runs them.
+alone. At the deadline the caller gets what is there. Where no thread can be started, as at the exit of the interpreter, the caller runs
+them.
+
+No function runs twice at once. One that another batch is running is waited for; those who waited run it once more, once for all of them, as
+what it returns may be older than the question. One that has missed its batch's deadline is not waited for, and not started again while
+it runs, so the number of helpers is bounded by the number of functions.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from measurand import clock
@@ -31,7 +36,7 @@ class Outcome:
     Attributes:
         value: What it returned, if it did.
         error: What it raised, if it did.
-        late: Whether it was still running at the deadline, or since an earlier batch.
+        late: Whether it was still running at the deadline, or since that of an earlier batch.
     """
 
     value: Any = None
@@ -44,15 +49,25 @@ class _Job:
     key: Hashable
     call: Callable[[], Any]
     outcome: Outcome
-    started: float | None = None
-    done: bool = False
+    started: float = inf
+    given_up: bool = False  # its batch has ended without it
+
+
+_inside: ContextVar[tuple[Hashable, ...]] = ContextVar("measurand_relay", default=())
+"""What this thread is running for a batch: a batch within that would wait for it in vain."""
 
 
 class Relay:
     """Runs batches of functions with a deadline; safe to use from several threads at once."""
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, _Job] = {}
+        self._start()
+
+    def _start(self) -> None:
+        self.running: dict[Hashable, _Job] = {}
+        self.batches: list[_Batch] = []
+        self.changed = threading.Condition()
+        """Held to look at, and to change, all of this and the batches."""
         self._owner = os.getpid()
 
     def run(self, batch: Sequence[tuple[Hashable, Callable[[], Any]]], timeout: float) -> list[Outcome]:
@@ -61,63 +76,118 @@ class Relay:
         Args:
             batch: Pairs of a key, by which a function is recognised between batches, and the function.
             timeout: Seconds for all of them together.
+
+        Returns:
+            Their outcomes, in the order of the batch. Batches that ran at once may share one.
         """
-        if self._owner != os.getpid():  # the helpers of the parent do not exist here
-            self._running, self._owner = {}, os.getpid()
-        jobs = [_Job(key, call, Outcome(late=True)) for key, call in batch]
-        waiting = deque(job for job in jobs if job.key not in self._running)
-        ready = list(waiting)
-        changed = threading.Condition()
-        context = contextvars.copy_context()
-        current: list[_Job | None] = []
+        if self._owner != os.getpid():  # the helpers of the parent do not exist here, and one may have held the condition
+            self._start()
+        return _Batch(self, batch, timeout).run()
 
-        def work(slot: int, context: contextvars.Context) -> None:
-            while True:
-                try:
-                    job = waiting.popleft()
-                except IndexError:
-                    return
-                job.started = clock.system_monotonic()
-                current[slot] = job
-                self._running[job.key] = job
-                outcome = _outcome(context, job.call)
-                self._running.pop(job.key, None)
-                current[slot] = None
-                with changed:
-                    job.outcome, job.done = outcome, True
-                    changed.notify_all()
-                del job, outcome  # an error's traceback leads to this frame
 
-        def helper() -> bool:
-            current.append(None)
-            thread = threading.Thread(target=work, args=(len(current) - 1, context.copy()), name="measurand-collect", daemon=True)
+class _Batch:
+    """The functions of one call, and the helpers that run them."""
+
+    def __init__(self, relay: Relay, batch: Sequence[tuple[Hashable, Callable[[], Any]]], timeout: float) -> None:
+        self._relay = relay
+        self._changed = relay.changed
+        self._asked = clock.system_monotonic()
+        self._deadline = self._asked + timeout
+        self._context = contextvars.copy_context()
+        self._jobs = [_Job(key, call, Outcome(late=True)) for key, call in batch]
+        inside = _inside.get()
+        self._waiting = [job for job in self._jobs if job.key not in inside]
+        self._mine: list[_Job] = []  # that run now
+        self._idle = 0  # helpers that have not begun yet
+
+    def run(self) -> list[Outcome]:
+        with self._changed:
+            self._relay.batches.append(self)
             try:
-                thread.start()
-            except RuntimeError:  # the system's limit on threads, or the interpreter is about to exit
-                current.pop()
-                return False
-            return True
-
-        deadline = clock.system_monotonic() + timeout
-        if ready and not helper():
-            current.append(None)
-            work(0, context)
-        with changed:
-            while not all(job.done for job in ready):
-                moment = clock.system_monotonic()
-                if moment >= deadline:
-                    break
-                held_up = all(job is not None and job.started is not None and moment - job.started >= PATIENCE for job in current)
-                if waiting and held_up:
-                    helper()
-                changed.wait(min(PATIENCE, deadline - moment) if waiting else deadline - moment)
-            waiting.clear()
+                while self._has_more() and (moment := clock.system_monotonic()) < self._deadline:
+                    is_free = any(map(self._is_free, self._waiting))
+                    if is_free and not self._idle and all(moment - job.started >= PATIENCE for job in self._mine):
+                        self._start_helper()
+                        continue
+                    self._changed.wait(min(PATIENCE, self._deadline - moment) if is_free else self._deadline - moment)
+            finally:
+                self._relay.batches.remove(self)
+                self._waiting.clear()
+                for job in self._mine:
+                    job.given_up = True
+                self._changed.notify_all()
+                jobs, self._jobs = self._jobs, []  # a helper that is about to end must not keep what they belong to
             return [job.outcome for job in jobs]
 
+    def _has_more(self) -> bool:
+        for job in list(self._waiting):
+            other = self._relay.running.get(job.key)
+            if other is not None and other.given_up:
+                self._waiting.remove(job)
+        return bool(self._waiting or self._mine)
 
-def _outcome(context: contextvars.Context, call: Callable[[], Any]) -> Outcome:
-    """Call it; in a function of its own, so that an error is held by nobody but its outcome."""
+    def _is_free(self, job: _Job) -> bool:
+        other = self._relay.running.get(job.key)
+        return other is None or other in self._mine
+
+    def _start_helper(self) -> None:
+        thread = threading.Thread(target=self._help, args=(self._context.copy(),), name="measurand-collect", daemon=True)
+        self._idle += 1
+        try:
+            thread.start()
+        except RuntimeError:  # the system's limit on threads, or the interpreter is about to exit
+            self._changed.release()
+            try:
+                self._help(self._context)
+            finally:
+                self._changed.acquire()
+
+    def _help(self, context: Context) -> None:
+        with self._changed:
+            self._idle -= 1
+            while (job := next(filter(self._is_free, self._waiting), None)) is not None:
+                self._waiting.remove(job)
+                self._mine.append(job)
+                self._relay.running[job.key] = job
+                job.started = clock.system_monotonic()
+                self._changed.release()
+                try:
+                    outcome = _outcome(context, job.key, job.call)
+                finally:
+                    self._changed.acquire()
+                self._settle(job, outcome)
+                del job, outcome
+
+    def _settle(self, job: _Job, outcome: Outcome) -> None:
+        self._mine.remove(job)
+        if self._relay.running.get(job.key) is job:
+            del self._relay.running[job.key]
+        if not job.given_up:
+            job.outcome = outcome
+        for batch in self._relay.batches:
+            if batch is not self and batch._asked <= job.started:
+                batch._take(job.key, outcome)
+        self._changed.notify_all()
+
+    def _take(self, key: Hashable, outcome: Outcome) -> None:
+        """Have what another batch was told, which asked it later than this one did."""
+        for job in list(self._waiting):
+            if job.key == key:
+                job.outcome = outcome
+                self._waiting.remove(job)
+
+
+def _outcome(context: Context, key: Hashable, call: Callable[[], Any]) -> Outcome:
+    """Call it; in a function of its own, whose frame an error leads to, so that the error is held by nobody but its outcome."""
     try:
-        return Outcome(value=context.run(call))
+        return Outcome(value=context.run(_enter, key, call))
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
         return Outcome(error=error)
+
+
+def _enter(key: Hashable, call: Callable[[], Any]) -> Any:
+    token = _inside.set((*_inside.get(), key))
+    try:
+        return call()
+    finally:
+        _inside.reset(token)
