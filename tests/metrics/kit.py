@@ -19,6 +19,9 @@ import prometheus_client.core
 
 import measurand
 import measurand.metrics.families
+from measurand.encoding.text import encode
+from measurand.metrics.collecting import gather
+from measurand.metrics.families import GaugeMetricFamily
 
 # -- both libraries --------------------------------------------------------------------------------------------------------------
 
@@ -272,3 +275,17 @@ def in_forked_child(body: Callable[[], object], timeout: float = 20.0) -> None:
         assert report == "fine", report
     finally:
         os.close(reader)
+
+
+def gauge(name: str, value: float = 1, **labels: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, "d", labels=list(labels))
+    family.add_metric(list(labels.values()), value)
+    return family
+
+
+def snapshot(registry: Any, timeout: float = LONG, **how: Any) -> dict[str, float]:
+    """What a scrape shows, and the failures."""
+    gathering = gather(registry, timeout, **how)
+    shown = {series(sample): sample.value for family in gathering.families for sample in family.samples()}
+    encode(gathering)
+    return shown | {series(sample): sample.value for family in gathering.report() for sample in family.samples()}

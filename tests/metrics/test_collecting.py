@@ -12,28 +12,13 @@ from typing import Any
 
 import pytest
 
-from measurand import CollectorRegistry, Counter, Domain, Gauge, Histogram, Metric, generate_latest
-from measurand.encoding.text import encode
+from measurand import CollectorRegistry, Counter, Domain, Gauge, Metric, generate_latest
 from measurand.metrics.collecting import gather, is_quick
-from measurand.metrics.families import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, SummaryMetricFamily
-from tests.metrics.kit import LONG, Custom, Stopped, helpers, in_forked_child, raising, series
-from tests.support import in_background, run_threads, wait_until
+from measurand.metrics.families import CounterMetricFamily, HistogramMetricFamily, SummaryMetricFamily
+from tests.metrics.kit import LONG, Custom, Stopped, gauge, helpers, in_forked_child, raising, series, snapshot
+from tests.support import wait_until
 
 FAILURES = "measurand_collect_failures_total"
-
-
-def gauge(name: str, value: float = 1, **labels: str) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, "d", labels=list(labels))
-    family.add_metric(list(labels.values()), value)
-    return family
-
-
-def snapshot(registry: Any, timeout: float = LONG, **how: Any) -> dict[str, float]:
-    """What a scrape shows, and the failures."""
-    gathering = gather(registry, timeout, **how)
-    shown = {series(sample): sample.value for family in gathering.families for sample in family.samples()}
-    encode(gathering)
-    return shown | {series(sample): sample.value for family in gathering.report() for sample in family.samples()}
 
 
 def failures(reason: str, collector: str = "Custom") -> str:
@@ -344,37 +329,6 @@ def test_a_forked_child_collects_what_hangs_in_its_parent(registry: CollectorReg
         assert snapshot(registry) == {"level": 1, failures("timeout"): 1}
 
     in_forked_child(in_child)
-
-
-def test_scrapes_at_once_each_see_everything(registry: CollectorRegistry) -> None:
-    histogram = Histogram("h", "d", registry=registry, buckets=[1])
-    Gauge("asking", "d", registry=registry).set_function(lambda: 1)
-    registry.register(Custom(lambda: [gauge("custom")]))
-
-    def scrape() -> None:
-        for _ in range(50):
-            shown = snapshot(registry)
-            assert shown["asking"] == shown["custom"] == 1
-            assert shown['h_bucket{le="+Inf"}'] == shown["h_count"]
-            assert len(shown) == 6
-
-    with in_background(lambda: histogram.observe(0.5)):
-        run_threads(*[scrape] * 4)
-
-
-def test_a_slow_collector_is_in_the_scrapes_of_two_servers_at_once(registry: CollectorRegistry) -> None:
-    scraping: list[int] = []
-
-    def slow() -> list[Any]:
-        wait_until(lambda: len(scraping) == 2)
-        return [gauge("custom")]
-
-    def scrape() -> None:
-        scraping.append(1)
-        assert snapshot(registry) == {"custom": 1}
-
-    registry.register(Custom(slow))
-    run_threads(scrape, scrape)
 
 
 # -- quick ones --------------------------------------------------------------------------------------------------------------------------
