@@ -14,6 +14,8 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import pytest
+
 SCALE = float(os.environ.get("MEASURAND_TEST_SCALE", "1"))
 """How much longer than usual the suites that search for races run: 1 for every day, 120 for the full form."""
 
@@ -24,6 +26,15 @@ CLOSINGS = 10_000 if SCALE >= 120 else max(int(3 * SCALE), 1)
 
 SECONDS = 0.5 * SCALE
 """How long each of these searches runs."""
+
+
+IS_FREE_THREADED = not getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether this interpreter runs without its lock."""
+
+
+no_forks_beside_threads = pytest.mark.skipif(
+    IS_FREE_THREADED, reason="a child forked while threads run may wait for ever for a lock of the interpreter's own, for example a dict's"
+)
 
 
 def for_a_while(seconds: float = SECONDS) -> Iterator[int]:

@@ -12,7 +12,7 @@ from measurand import CollectorRegistry
 from measurand.catalog.http import BUCKETS, METHODS, HttpMetrics, HttpRequest, error_type, exception_name
 from measurand.testing.readings import Readings
 from tests.metrics.kit import in_forked_child
-from tests.support import run_threads
+from tests.support import no_forks_beside_threads, run_threads
 
 REQUEST = HttpRequest("GET", "/items/{id}", 200, 0.02)
 
@@ -243,6 +243,7 @@ def test_threads_lose_nothing_and_never_exceed_the_limits(registry: CollectorReg
     assert http.in_progress() == 0
 
 
+@no_forks_beside_threads
 def test_a_forked_child_records_at_once(http: HttpMetrics) -> None:
     stop = threading.Event()
 

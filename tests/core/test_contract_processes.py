@@ -13,7 +13,7 @@ import warnings
 import pytest
 
 from tests.core.kit import Kit, exercise
-from tests.support import SECONDS, eager_switching, in_background, wait_until
+from tests.support import SECONDS, eager_switching, in_background, no_forks_beside_threads, wait_until
 
 THREADS = 4
 
@@ -24,6 +24,7 @@ def ended(pid: int) -> int | None:
     return 1000 + os.waitstatus_to_exitcode(status) if done else None
 
 
+@no_forks_beside_threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_records_and_reads_at_once_whatever_the_parents_threads_do(make: Kit) -> None:
     counter, histogram, gauge = make.counter("a", max_series=20), make.histogram("a"), make.gauge("a")

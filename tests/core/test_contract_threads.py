@@ -166,6 +166,40 @@ def test_a_replacement_is_seen_wholly_or_not_at_all(make: Kit, switching: None) 
     assert len(seen) > 2
 
 
+def test_threads_go_on_while_what_they_record_on_is_defined_anew(make: Kit, switching: None) -> None:
+    histogram, children = make.histogram(bounds=(1.0,)), make.counter("a")
+    specs = [make.core.spec(histogram), make.core.spec(make.histogram(bounds=tuple(map(float, range(50)))))]
+    numbers = itertools.count()
+
+    def record() -> None:
+        histogram.observe(next(numbers) % 50)
+        children.labels("x").inc()
+        assert len(make.core.read(histogram)) in {3, 52}
+
+    with in_background(record, record):
+        for number in for_a_while():
+            make.core.define(histogram, specs[number % 2])
+            make.core.define(children, make.core.spec(children))
+    make.core.define(histogram, specs[0])
+    histogram.observe(2)
+    assert make.rows(histogram) == {(): (0.0, 1.0, 2.0)}
+    make.core.define(children, make.core.spec(children))
+    children.labels("x").inc()
+    assert make.rows(children) == {("x",): (1.0,)}
+
+
+def test_a_series_made_during_a_replacement_is_the_one_that_stands(make: Kit, switching: None) -> None:
+    if make.core.implementation != "c":
+        pytest.skip("the Python twin makes the series before its step")
+    gauge = make.gauge("a")
+    found: list[Any] = []
+    for _ in for_a_while():
+        gauge.clear()
+        found.clear()
+        run_threads(lambda: gauge.replace({"x": 1}), lambda: found.append(gauge.labels("x")))
+        assert found == [gauge.labels("x")]
+
+
 def test_tables_can_be_read_while_threads_add_and_remove_series(make: Kit, switching: None) -> None:
     metric = make.gauge("a", "b", max_series=50)
     steady = metric.labels("steady", "")

@@ -13,7 +13,7 @@ import pytest
 from measurand import CollectorRegistry, Counter, Histogram, core, make_asgi_app
 from measurand.metrics.collecting import is_quick
 from tests.endpoints.test_asgi import scrape
-from tests.support import SCALE, in_background
+from tests.support import IS_FREE_THREADED, SCALE, in_background
 
 SERIES = 20_000 if core.implementation == "python" else 100_000
 SCRAPES = 10
@@ -62,6 +62,7 @@ class Selfish:
         return []
 
 
+@pytest.mark.skipif(IS_FREE_THREADED, reason="nobody has this interpreter to himself")
 def test_a_page_that_kept_the_interpreter_to_itself_would_be_seen() -> None:
     registry = CollectorRegistry()
     registry.register(Selfish())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import run_python
+from tests.support import no_forks_beside_threads, run_python
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")]
 
@@ -265,6 +265,7 @@ def test_a_spawned_child_and_its_parent_find_each_other(tmp_path: Path) -> None:
     assert ran.stdout.split() == ["61.0", "61.0"], ran.stderr
 
 
+@no_forks_beside_threads
 def test_eight_threads_and_many_forks_lose_nothing_and_hang_nobody(program) -> None:  # type: ignore[no-untyped-def]
     program("""
         C, stop, counted = Counter("a", "d", ["k"]), threading.Event(), []

@@ -25,9 +25,10 @@ and how it has been written to since it was made, the sum of 1 for ``set`` and 2
 equal. One that sets values in quick succession has the exact time with the first of a tick of the system's coarse clock (4 ms or less).
 
 **Threads.** Recording takes no lock, performs no I/O and allocates nothing that the garbage collector tracks, so it may be
-re-entered from signal handlers, ``gc`` callbacks and finalizers at any point; nothing is lost. With the interpreter lock an
-addition is a single step. :func:`freeze` copies one instrument in a single step as seen by other threads: a histogram's count is the sum
-of its copied buckets, and :meth:`GaugeBase.replace` is seen wholly or not at all.
+re-entered from signal handlers, ``gc`` callbacks and finalizers at any point; nothing is lost. An addition is a single step.
+:func:`freeze` copies one instrument in a single step as seen by other threads: a histogram's count is the sum of its copied buckets, and
+:meth:`GaugeBase.replace` is seen wholly or not at all. Without the interpreter lock the same holds: whoever copies, moves or replaces
+waits for the recordings under way on that instrument, and others wait for it; the Python twin records under one lock there.
 
 **Fork.** A core holds no lock across any call, so a child process can record, freeze and define at once.
 

@@ -121,7 +121,7 @@ def shared(key: tuple[str, ...]) -> tuple[str, ...]:
     """
     if len(_known) > MOST_SHARED - len(key):
         _known.clear()
-    return tuple([_known.setdefault(value, value) if len(value) <= LONGEST_SHARED else value for value in key])
+    return tuple([_known.get(value) or _known.setdefault(value, value) if len(value) <= LONGEST_SHARED else value for value in key])
 
 
 def partial_match(spec: Spec, labels: Mapping[str, object]) -> Callable[[tuple[str, ...]], bool]:

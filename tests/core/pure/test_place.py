@@ -295,3 +295,34 @@ def test_nothing_is_lost_while_threads_record_on_series_that_are_moved(make: Kit
                 threading.Event().wait(0.0001)
     assert make.core.read(counter) == (sum(counts),)
     assert make.core.read(series) == (0, sum(counts), 0, 0, 1.5 * sum(counts))
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+def test_nothing_is_lost_while_threads_write_to_gauges_that_are_moved(make: Kit, stamped: bool) -> None:
+    added, written = make.gauge(), make.gauge("a", stamped=stamped)
+    series = written.labels("x")
+    numbers = [itertools.count(1), itertools.count(1)]
+    counts = [0, 0]
+    last = 0.0
+
+    def add(thread: int) -> None:
+        added.inc(2)
+        added.dec(1)
+        counts[thread] = next(numbers[thread])
+
+    def write() -> None:
+        nonlocal last
+        series.set(last + 1)
+        last += 1
+
+    with eager_switching(), in_background(lambda: add(0), lambda: add(1), write):
+        for number in for_a_while():
+            make.core.move(added, memory(0, 0, 0, 0), number % 2, "keep")
+            place = memory(0, 0, 0, 0)
+            make.core.move(series, place, number % 2, "keep")
+            if number % 50 == 0:
+                threading.Event().wait(0.0001)
+    assert make.core.read(added) == (sum(counts),)
+    assert make.core.read(series) == (last,)
+    assert place[number % 2 + WAYS] == SET
+    assert (place[number % 2 + STAMP] > 0) is stamped or not stamped

@@ -70,9 +70,9 @@ bool quick_stamp(State *state, double *seconds)
 #endif
 }
 
-int python_clock(PyObject *method, double *seconds)
+/* What a call gives; takes the reference. */
+static int seconds_from(PyObject *method, double *seconds)
 {
-    Py_INCREF(method); /* it may be replaced while it runs */
     PyObject *result = PyObject_CallNoArgs(method);
     Py_DECREF(method);
     if (result == NULL) {
@@ -83,6 +83,18 @@ int python_clock(PyObject *method, double *seconds)
     return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
+int python_clock(State *state, double *seconds)
+{
+    LOCK(&state->lock);
+    PyObject *method = Py_XNewRef(state->monotonic); /* it may be replaced while it runs */
+    UNLOCK(&state->lock);
+    if (method == NULL) {
+        *seconds = system_monotonic();
+        return 0;
+    }
+    return seconds_from(method, seconds);
+}
+
 int wall(State *state, double *seconds)
 {
     if (state->clock == NULL) {
@@ -90,9 +102,7 @@ int wall(State *state, double *seconds)
         return -1;
     }
     PyObject *method = PyObject_GetAttrString(state->clock, "wall");
-    int status = method == NULL ? -1 : python_clock(method, seconds);
-    Py_XDECREF(method);
-    return status;
+    return method == NULL ? -1 : seconds_from(method, seconds);
 }
 
 static const Signature now_signature = {"now", 0, 0, 0, {NULL}};
@@ -115,8 +125,10 @@ static PyObject *follow(PyObject *module, PyObject *clock)
     if (method == NULL && clock != Py_None) {
         return NULL;
     }
+    LOCK(&state->lock);
     PyObject *old = state->monotonic;
-    state->monotonic = method;
+    POKE(state->monotonic, method);
+    UNLOCK(&state->lock);
     Py_XDECREF(old);
     return none();
 }

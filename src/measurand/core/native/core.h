@@ -6,7 +6,10 @@
    - A series' key never changes, and neither do a root's label count and width; defining an instrument again makes a new root.
    - Whatever may run Python code (every call into support, `adopt`, allocation of objects that the garbage collector tracks,
      releasing a reference) may re-enter this module on the same root. So nothing found in a table is used after it without a
-     reference, decisions are taken again afterwards, and references are given up last. */
+     reference, decisions are taken again afterwards, and references are given up last.
+   - Recording is a step (begin_step). What has to be one step to all others closes the root (close_root); where cells are, and how
+     they are guarded, changes nowhere else. Without the interpreter lock a root whose instrument was defined anew is never freed, as
+     other threads may be looking at it. */
 
 #ifndef MEASURAND_CORE_H
 #define MEASURAND_CORE_H
@@ -18,6 +21,7 @@
 
 #include "atomic.h"
 #include "docs.h"
+#include "rcu.h"
 #include "table.h"
 
 typedef struct Block Block; /* the label values of a series as text, see layout.h */
@@ -39,7 +43,7 @@ typedef struct {
     Py_ssize_t renderings;    /* under way, which may read blocks without the interpreter lock */
     Block *retired;           /* blocks to be freed after them */
     long process;             /* whose renderings these are */
-    Lock lock;                /* these three */
+    Lock lock;                /* monotonic, last_layout, and these three */
     PyTypeObject *root_type, *instrument_type, *counter_type, *gauge_type, *summary_type, *histogram_type;
     PyObject *spare_timer;    /* no object: the memory of the last timer that went, or NULL */
     PyTypeObject *timer_type, *outcomes_type, *frozen_type, *layout_type;
@@ -81,7 +85,9 @@ struct Root {
     PyObject *overflow_key;
     Series *overflow;     /* borrowed: it stands in the table, outside the limit */
     Py_ssize_t dropped;
-    Lock lock;            /* table, overflow, dropped, remembered, and the objects of its series */
+    Lock lock;            /* table, overflow, dropped, remembered, watcher, warned, and the objects of its series */
+    bool has_lock;
+    bool closed;          /* the lock's holder reads or changes cells; used without the interpreter lock only */
     unsigned next_remembered;
     Table table;
     RememberedCall remembered[REMEMBERED_CALLS];
@@ -110,6 +116,8 @@ struct Series {
     PyObject *home;      /* whose memory the cells are in, if they were moved; NULL: our own */
 };
 
+#include "steps.h"
+
 /* What stands behind the cell of a gauge that was moved, see contract.py. */
 #define STAMP 1
 #define WAYS 2
@@ -134,6 +142,7 @@ Series *new_series(Root *root, PyObject *key);                           /* a ne
 int announce(Root *root, Series *series);                                /* tell the watcher of one that now stands in it: 0, or -1 */
 Series *find_series(Root *root, PyObject *key);                          /* the child for a checked key, new if need be */
 Series *drop_series(Root *root, uint64_t hash, PyObject *const *values); /* out of the table; the caller releases it */
+bool is_overflow(Root *root, uint64_t hash, PyObject *const *values);    /* whether these are the overflow series' labels */
 Series *attach(Series *self);     /* whoever now stands for its labels, back in the table if nobody did; NULL with MemoryError set */
 Series **all_series(Root *root, Py_ssize_t *count); /* new references in order of creation, to be freed by release_all */
 void release_all(Series **series, Py_ssize_t count);
@@ -169,20 +178,21 @@ PyObject *core_now(PyObject *module, PyObject *const *args, Py_ssize_t nargs, Py
 double system_monotonic(void);
 int follow_clock(PyObject *module);
 
-int python_clock(PyObject *method, double *seconds);
+int python_clock(State *state, double *seconds);
 int wall(State *state, double *seconds); /* always asks Python, see clocks.c */
 bool quick_stamp(State *state, double *seconds); /* when it is, exact to a tick; false: ask monotonic(), which may run Python code */
 
 static inline int monotonic(State *state, double *seconds)
 {
-    if (UNLIKELY(state->monotonic != NULL)) {
-        return python_clock(state->monotonic, seconds);
+    if (UNLIKELY(PEEK(state->monotonic) != NULL)) {
+        return python_clock(state, seconds);
     }
     *seconds = system_monotonic();
     return 0;
 }
 
-/* recording.c, replace.c, histogram.c: 0, or -1 with an exception set */
+/* recording.c, gauge.c, replace.c, histogram.c: 0, or -1 with an exception set */
+void no_cell_first(Series *self, PyObject *amount); /* after an int too large for a cell: where there is none, that is what to say */
 int attach_payload(Series *self, PyObject *value);
 int keep_exemplar(Series *self, PyObject *labels, double value, Py_ssize_t cell);
 int any_number(PyObject *value, double *number); /* what float(value) gives */

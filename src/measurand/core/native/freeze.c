@@ -44,7 +44,7 @@ static Series *expire(Root *root, Series *series, const Entry *entry)
     return series;
 }
 
-/* With the lock held: copy a labelled root. What has expired is put into `gone`, as many as `went`. */
+/* With the root closed: copy what a labelled one has. What has expired is put into `gone`, as many as `went`. */
 static void copy_table(Root *root, double limit, Rows *rows, Series **gone, Py_ssize_t *went)
 {
     Table *table = &root->table;
@@ -72,7 +72,9 @@ static Rows *copy_labelled(Root *root, double limit)
     Series **gone = NULL;
     Py_ssize_t went = 0;
     for (bool enough = false; !enough;) {
+        LOCK(&root->lock);
         Py_ssize_t room = (Py_ssize_t)root->table.live;
+        UNLOCK(&root->lock);
         room += room / 64; /* for what is made while memory is found */
         PyMem_Free(rows);
         PyMem_Free(gone);
@@ -84,12 +86,12 @@ static Rows *copy_labelled(Root *root, double limit)
             return NULL;
         }
         page_in(rows);
-        LOCK(&root->lock);
+        close_root(root);
         enough = (Py_ssize_t)root->table.live <= room;
         if (enough) {
             copy_table(root, limit, rows, gone, &went);
         }
-        UNLOCK(&root->lock);
+        open_root(root);
     }
     for (Py_ssize_t i = 0; i < went; i++) {
         release_series(gone[i]);
@@ -104,14 +106,15 @@ static Rows *copy_unlabelled(Series *self, Root *root, double now)
     if (rows == NULL) {
         return NULL;
     }
-    if (root->expires && now - cell_read(&self->own[TOUCHED]) > root->expire_after) {
-        if (self->cells != NULL) {
-            cell_write(self->cells, 0.0);
-        }
-    }
-    else {
+    close_root(root);
+    bool is_idle = root->expires && now - cell_read(&self->own[TOUCHED]) > root->expire_after;
+    if (self->root == root && !is_idle) { /* else another thread defined it anew, and it has no numbers yet */
         copy_row(rows, self, root->buckets);
     }
+    else if (self->root == root && self->cells != NULL) {
+        cell_write(self->cells, 0.0);
+    }
+    open_root(root);
     return rows;
 }
 
@@ -127,15 +130,16 @@ PyObject *core_freeze(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     if (self == NULL) {
         return NULL;
     }
-    State *state = self->root->state;
+    Root *root = PEEK(self->root);
+    State *state = root->state;
     double limit = 0.0, now = 0.0;
     if (state->frozen_type == NULL) {
         shutting_down();
         return NULL;
     }
-    if (self->root->expires) { /* first: the clock may be Python's */
-        double after = self->root->expire_after;
-        if (monotonic(state, &limit) < 0 || (self->root->labels == 0 && monotonic(state, &now) < 0)) {
+    if (root->expires) { /* first: the clock may be Python's */
+        double after = root->expire_after;
+        if (monotonic(state, &limit) < 0 || (PEEK(self->root)->labels == 0 && monotonic(state, &now) < 0)) {
             return NULL;
         }
         limit -= after;
@@ -144,7 +148,7 @@ PyObject *core_freeze(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     if (frozen == NULL) {
         return NULL;
     }
-    Root *root = hold_root(self->root);
+    root = hold_root(PEEK(self->root));
     frozen->rows = root->labels == 0 ? copy_unlabelled(self, root, now)
                    : self->key == NULL ? copy_labelled(root, limit)
                                        : new_rows(0, root->width);

@@ -109,13 +109,13 @@ static int add_row(State *state, PyObject *list, const Rows *rows, Py_ssize_t ro
 
 static int add_payload(State *state, PyObject *list, const Rows *rows, Py_ssize_t row)
 {
-    PyObject *payload = Py_XNewRef(rows->series[row]->payload);
+    PyObject *payload = hold_payload(rows->series[row]);
     return payload == NULL ? 0 : append_pair(list, PyLong_FromSsize_t(row), payload);
 }
 
 static int add_exemplars(State *state, PyObject *list, const Rows *rows, Py_ssize_t row)
 {
-    PyObject *exemplars = Py_XNewRef(rows->series[row]->exemplars);
+    PyObject *exemplars = hold_exemplars(rows->series[row]);
     if (exemplars == NULL) {
         return 0;
     }
@@ -126,7 +126,7 @@ static int add_exemplars(State *state, PyObject *list, const Rows *rows, Py_ssiz
 
 static int add_created(State *state, PyObject *list, const Rows *rows, Py_ssize_t row)
 {
-    PyObject *created = PyFloat_FromDouble(rows->series[row]->created);
+    PyObject *created = PyFloat_FromDouble(cell_read(&rows->series[row]->created));
     int status = created == NULL ? -1 : PyList_Append(list, created);
     Py_XDECREF(created);
     return status;

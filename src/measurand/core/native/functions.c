@@ -31,12 +31,12 @@ static PyObject *key_of(Series *self)
 
 static PyObject *created_of(Series *self)
 {
-    return PyFloat_FromDouble(self->created);
+    return PyFloat_FromDouble(cell_read(&self->created));
 }
 
 static PyObject *dropped_of(Series *self)
 {
-    return PyLong_FromSsize_t(self->root->dropped);
+    return PyLong_FromSsize_t(PEEK(self->root->dropped));
 }
 
 static PyObject *children_of(Series *self)
@@ -45,7 +45,7 @@ static PyObject *children_of(Series *self)
         return PyList_New(0);
     }
     Py_ssize_t count;
-    Series **series = all_series(self->root, &count);
+    Series **series = all_series(PEEK(self->root), &count);
     if (series == NULL) {
         return NULL;
     }
@@ -59,27 +59,26 @@ static PyObject *children_of(Series *self)
 
 static PyObject *stands_of(Series *self)
 {
-    return PyBool_FromLong(self->key == NULL || self->attached);
+    return PyBool_FromLong(self->key == NULL || PEEK(self->attached));
 }
 
 static PyObject *read_of(Series *self)
 {
-    Root *root = hold_root(self->root);
-    Py_ssize_t width = self->cells == NULL ? 0 : root->width;
+    Root *root = hold_root(PEEK(self->root));
+    Py_ssize_t width = PEEK(self->cells) == NULL ? 0 : root->width;
     PyObject *numbers = PyTuple_New(width);
     double few[32], *copy = width > 32 ? PyMem_Malloc((size_t)width * sizeof(double)) : few;
     if (copy == NULL) {
         Py_CLEAR(numbers);
         PyErr_NoMemory();
     }
-    /* Making the tuple may have run Python code that defined the instrument anew. */
-    if (numbers != NULL && (self->root != root || self->cells == NULL)) {
-        memset(copy, 0, (size_t)width * sizeof(double));
-    }
-    else {
-        for (Py_ssize_t i = 0; numbers != NULL && i < width; i++) {
-            copy[i] = cell_read(&self->cells[i]);
+    if (numbers != NULL) {
+        close_root(root);
+        bool is_same = self->root == root && self->cells != NULL; /* making the tuple may have run Python code */
+        for (Py_ssize_t i = 0; i < width; i++) {
+            copy[i] = is_same ? cell_read(&self->cells[i]) : 0.0;
         }
+        open_root(root);
     }
     for (Py_ssize_t i = 0; numbers != NULL && i < width; i++) {
         PyObject *number = PyFloat_FromDouble(copy[i]);
@@ -98,17 +97,13 @@ static PyObject *read_of(Series *self)
 
 static PyObject *payload_of(Series *self)
 {
-    LOCK(&self->root->lock);
-    PyObject *payload = Py_NewRef(self->payload == NULL ? Py_None : self->payload);
-    UNLOCK(&self->root->lock);
-    return payload;
+    PyObject *payload = hold_payload(self);
+    return payload == NULL ? none() : payload;
 }
 
 static PyObject *exemplars_of(Series *self)
 {
-    LOCK(&self->root->lock);
-    PyObject *exemplars = Py_XNewRef(self->exemplars);
-    UNLOCK(&self->root->lock);
+    PyObject *exemplars = hold_exemplars(self);
     PyObject *copy = exemplars == NULL ? PyDict_New() : PyDict_Copy(exemplars);
     Py_XDECREF(exemplars);
     return copy;
@@ -150,11 +145,11 @@ static PyObject *core_set_exemplars(PyObject *module, PyObject *const *args, Py_
     if (fresh != NULL && PyDict_Update(fresh, given[1]) < 0) {
         Py_CLEAR(fresh);
     }
-    if (fresh != NULL && self->root != NULL) { /* updating may have run Python code */
-        LOCK(&self->root->lock);
+    Root *root = fresh == NULL ? NULL : lock_root_of(self); /* updating may have run Python code */
+    if (root != NULL) {
         old = self->exemplars;
-        self->exemplars = fresh;
-        UNLOCK(&self->root->lock);
+        POKE(self->exemplars, fresh);
+        UNLOCK(&root->lock);
         Py_XDECREF(old);
         return none();
     }
@@ -189,13 +184,18 @@ static PyObject *core_write(PyObject *module, PyObject *const *args, Py_ssize_t 
     if (index == -1 && PyErr_Occurred()) {
         return NULL;
     }
+    begin_step(self);
     Py_ssize_t width = self->cells == NULL ? 0 : self->root->width; /* converting may have run Python code */
     index += index < 0 ? width : 0;
-    if (index < 0 || index >= width) {
+    bool is_cell = index >= 0 && index < width;
+    if (is_cell) {
+        cell_write(&self->cells[index], value);
+    }
+    end_step();
+    if (!is_cell) {
         PyErr_SetString(PyExc_IndexError, "list assignment index out of range");
         return NULL;
     }
-    cell_write(&self->cells[index], value);
     return none();
 }
 

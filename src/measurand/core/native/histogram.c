@@ -29,42 +29,48 @@ static inline Py_ssize_t bucket_of(const Root *root, double amount)
 
 static int ignore_nan(Series *self)
 {
-    Root *root = hold_root(self->root);
+    Root *root = hold_root(PEEK(self->root));
     PyObject *result = call_support(root->state, "ignore_nan", root->spec, NULL, NULL);
     release_root(root);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
 
-static inline void count_in(Series *self, Py_ssize_t bucket, double amount)
+/* Count a number; the bucket, or -1 without an exception if there is none or it is NaN. */
+static inline Py_ssize_t count(Series *self, double amount)
 {
-    cell_add(&self->cells[bucket], 1.0);
-    cell_add(&self->cells[self->root->width - 1], amount);
+    Py_ssize_t bucket = -1;
+    begin_step(self);
+    if (LIKELY(self->cells != NULL && !isnan(amount))) {
+        const Root *root = PEEK(self->root);
+        bucket = bucket_of(root, amount);
+        cell_add(&self->cells[bucket], 1.0);
+        cell_add(&self->cells[root->width - 1], amount);
+    }
+    end_step();
+    return bucket;
+}
+
+static int not_counted(Series *self)
+{
+    return PEEK(self->cells) == NULL ? missing_labels(self) : ignore_nan(self);
 }
 
 int histogram_observe(Series *self, double amount)
 {
-    if (UNLIKELY(self->cells == NULL)) {
-        return missing_labels(self);
-    }
-    if (UNLIKELY(isnan(amount))) {
-        return ignore_nan(self);
-    }
-    count_in(self, bucket_of(self->root, amount), amount);
-    return 0;
+    return LIKELY(count(self, amount) >= 0) ? 0 : not_counted(self);
 }
 
 int summary_observe(Series *self, double amount)
 {
-    if (UNLIKELY(self->cells == NULL)) {
-        return missing_labels(self);
+    begin_step(self);
+    bool counts = self->cells != NULL && !isnan(amount);
+    if (LIKELY(counts)) {
+        cell_add(&self->cells[0], 1.0);
+        cell_add(&self->cells[1], amount);
     }
-    if (UNLIKELY(isnan(amount))) {
-        return ignore_nan(self);
-    }
-    cell_add(&self->cells[0], 1.0);
-    cell_add(&self->cells[1], amount);
-    return 0;
+    end_step();
+    return LIKELY(counts) ? 0 : not_counted(self);
 }
 
 /* The amount of a call as a double: plain numbers here, the rest through support. */
@@ -104,12 +110,11 @@ static PyObject *histogram_observe_any(PyObject *object, PyObject *const *args, 
     if (observed(self, given[0], &amount) < 0) {
         return NULL;
     }
-    if (LIKELY(given[1] == NULL) || self->cells == NULL || isnan(amount)) {
-        return none_or_error(histogram_observe(self, amount));
+    Py_ssize_t bucket = count(self, amount);
+    if (UNLIKELY(bucket < 0)) {
+        return none_or_error(not_counted(self));
     }
-    Py_ssize_t bucket = bucket_of(self->root, amount);
-    count_in(self, bucket, amount);
-    return none_or_error(keep_exemplar(self, given[1], amount, bucket));
+    return LIKELY(given[1] == NULL) ? none() : none_or_error(keep_exemplar(self, given[1], amount, bucket));
 }
 
 static PyObject *summary_observe_any(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)

@@ -46,7 +46,7 @@ static int instrument_setattro(PyObject *object, PyObject *name, PyObject *value
     if (PyUnicode_Check(name) &&
         (PyUnicode_CompareWithASCIIString(name, "observe") == 0 || PyUnicode_CompareWithASCIIString(name, "set") == 0 ||
          PyUnicode_CompareWithASCIIString(name, "labels") == 0)) {
-        ((Series *)object)->patched = true;
+        POKE(((Series *)object)->patched, true);
     }
     return PyObject_GenericSetAttr(object, name, value);
 }
@@ -64,7 +64,7 @@ static PyObject *tuple_of(PyObject *const *items, Py_ssize_t count)
 
 int labelled_root(Series *self)
 {
-    Root *root = self->root;
+    Root *root = PEEK(self->root);
     if (root == NULL) {
         undefined_instrument((PyObject *)self);
         return -1;
@@ -93,7 +93,7 @@ static PyObject *key_of_call(Series *self, PyObject *const *args, Py_ssize_t nar
         i++;
     }
     if (values != NULL && i == named) {
-        Root *root = hold_root(self->root);
+        Root *root = hold_root(PEEK(self->root));
         key = call_support(root->state, named == 0 ? "by_position" : "by_keyword", root->spec, values, keywords);
         release_root(root);
     }
@@ -108,7 +108,7 @@ static PyObject *labels_slow(Series *self, PyObject *const *args, Py_ssize_t nar
     if (key == NULL) {
         return NULL;
     }
-    Root *root = hold_root(self->root);
+    Root *root = hold_root(PEEK(self->root));
     Series *series = find_series(root, key);
     Py_DECREF(key);
     release_root(root);
@@ -239,7 +239,7 @@ static PyObject *known_by_keyword(Root *root, PyObject *const *args, PyObject *n
 static PyObject *instrument_labels(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     Series *self = (Series *)object;
-    Root *root = self->root;
+    Root *root = PEEK(self->root);
     if (LIKELY(root != NULL && root->labels > 0 && self->key == NULL)) {
         PyObject *series = NULL;
         if (names == NULL) {
@@ -261,7 +261,7 @@ static PyObject *instrument_labels(PyObject *object, PyObject *const *args, Py_s
 
 static int drop_key(Series *self, PyObject *key)
 {
-    Root *root = hold_root(self->root);
+    Root *root = hold_root(PEEK(self->root));
     KeyValues key_values;
     if (key_values_take(&key_values, key, root->labels) < 0) {
         release_root(root);
@@ -289,7 +289,7 @@ static PyObject *instrument_remove(PyObject *object, PyObject *const *args, Py_s
 static int drop_matching(Series *self, PyObject *matches)
 {
     Py_ssize_t count;
-    Series **series = all_series(self->root, &count);
+    Series **series = all_series(PEEK(self->root), &count);
     int status = series == NULL ? -1 : 0;
     for (Py_ssize_t i = 0; status == 0 && i < count; i++) {
         PyObject *answer = PyObject_CallFunctionObjArgs(matches, series[i]->key, NULL);
@@ -312,7 +312,7 @@ static PyObject *instrument_remove_by_labels(PyObject *object, PyObject *const *
     if (take_arguments(&remove_by_labels_signature, args, nargs, names, &labels) < 0 || labelled_root(self) < 0) {
         return NULL;
     }
-    Root *root = hold_root(self->root);
+    Root *root = hold_root(PEEK(self->root));
     PyObject *matches = call_support(root->state, "partial_match", root->spec, labels, NULL);
     release_root(root);
     int status = matches == NULL ? -1 : drop_matching(self, matches);
@@ -329,7 +329,7 @@ static PyObject *instrument_remove_all(PyObject *object, PyObject *unused)
     if (labelled_root(self) < 0) {
         return NULL;
     }
-    Table table = take_table_locking(self->root);
+    Table table = take_table_locking(PEEK(self->root));
     release_table(&table);
     return none();
 }

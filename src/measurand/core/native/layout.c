@@ -19,52 +19,62 @@ void free_block(Block *block)
     PyMem_Free(block);
 }
 
-static void free_retired(State *state)
+static void free_all(Block *block)
 {
-    while (state->retired != NULL) {
-        Block *block = state->retired;
-        state->retired = block->of.next;
-        PyMem_Free(block);
+    while (block != NULL) {
+        Block *next = block->of.next;
+        free_block(block);
+        block = next;
     }
+}
+
+/* With the lock held: what is to be freed without it. */
+static Block *take_retired(State *state)
+{
+    Block *retired = state->retired;
+    state->retired = NULL;
+    return retired;
 }
 
 /* Give up a block that a rendering without the interpreter lock may still be reading. */
 void retire_block(State *state, Block *block)
 {
     LOCK(&state->lock);
-    if (block != NULL && state->renderings > 0) {
+    bool may_be_read = block != NULL && state->renderings > 0;
+    if (may_be_read) {
         block->of.next = state->retired;
         state->retired = block;
     }
-    else {
-        PyMem_Free(block);
-    }
     UNLOCK(&state->lock);
+    if (!may_be_read) {
+        free_block(block);
+    }
 }
 
 /* From here to end_rendering() no block is freed. In between no Python code runs in this thread, so that what a forked child finds
    under way was under way in threads that it does not have. */
 void begin_rendering(State *state)
 {
+    Block *retired = NULL;
     LOCK(&state->lock);
 #ifndef _WIN32
     if (state->process != getpid()) {
         state->process = getpid();
         state->renderings = 0;
-        free_retired(state);
+        retired = take_retired(state);
     }
 #endif
     state->renderings++;
     UNLOCK(&state->lock);
+    free_all(retired);
 }
 
 void end_rendering(State *state)
 {
     LOCK(&state->lock);
-    if (--state->renderings == 0) {
-        free_retired(state);
-    }
+    Block *retired = --state->renderings == 0 ? take_retired(state) : NULL;
     UNLOCK(&state->lock);
+    free_all(retired);
 }
 
 /* -- making a layout ------------------------------------------------------------------------------------------------- */
@@ -119,7 +129,7 @@ static int number_layout(State *state, PyObject *pieces, Py_ssize_t split, uint6
     if (key == NULL) {
         return -1;
     }
-    PyObject *known = PyDict_GetItemWithError(state->layouts, key);
+    PyObject *known = find_in(state->layouts, key);
     if (known != NULL) {
         *number = PyLong_AsUnsignedLongLong(known);
     }
@@ -127,13 +137,15 @@ static int number_layout(State *state, PyObject *pieces, Py_ssize_t split, uint6
         if (PyDict_Size(state->layouts) >= MOST_KNOWN) { /* numbers are not used twice, so that all that is lost is the sharing */
             PyDict_Clear(state->layouts);
         }
+        LOCK(&state->lock);
         *number = ++state->last_layout;
+        UNLOCK(&state->lock);
         known = PyLong_FromUnsignedLongLong(*number);
         if (known != NULL) {
             PyDict_SetItem(state->layouts, key, known);
-            Py_DECREF(known);
         }
     }
+    Py_XDECREF(known);
     Py_DECREF(key);
     return PyErr_Occurred() ? -1 : 0;
 }
@@ -241,18 +253,14 @@ static int add_pieces(Layout *self, PyObject *key, Py_ssize_t first, Py_ssize_t 
     return 0;
 }
 
-/* The block of a series in this layout, made if need be; borrowed. NULL with an exception set. Runs no Python code. */
-Block *block_of(State *state, Layout *self, Series *series, Buffer *scratch)
+static Block *make_block(Layout *self, PyObject *key, Buffer *scratch)
 {
-    if (LIKELY(series->block != NULL && series->block->of.layout == self->number)) {
-        return series->block;
-    }
     scratch->used = 0;
-    if (buffer_add(scratch, "{", 1) < 0 || add_pieces(self, series->key, 0, self->split, scratch) < 0) {
+    if (buffer_add(scratch, "{", 1) < 0 || add_pieces(self, key, 0, self->split, scratch) < 0) {
         return NULL;
     }
     size_t lead = scratch->used;
-    if (add_pieces(self, series->key, self->split, self->piece_count, scratch) < 0 || buffer_add(scratch, "} ", 2) < 0) {
+    if (add_pieces(self, key, self->split, self->piece_count, scratch) < 0 || buffer_add(scratch, "} ", 2) < 0) {
         return NULL;
     }
     Block *block = scratch->used > UINT32_MAX ? NULL : PyMem_Malloc(sizeof *block + scratch->used);
@@ -264,8 +272,37 @@ Block *block_of(State *state, Layout *self, Series *series, Buffer *scratch)
     block->lead = (uint32_t)lead;
     block->tail = (uint32_t)(scratch->used - lead);
     memcpy(block->text, scratch->start, scratch->used);
-    retire_block(state, series->block);
-    series->block = block;
+    return block;
+}
+
+/* The block that a series has, if it is one of this layout. */
+static inline Block *known_block(const Layout *self, Series *series)
+{
+    return series->block != NULL && series->block->of.layout == self->number ? series->block : NULL;
+}
+
+/* The block of a series in this layout, made if need be; borrowed, until end_rendering(). NULL with an exception set. Runs no Python code. */
+Block *block_of(State *state, Layout *self, Series *series, Buffer *scratch)
+{
+    Root *root = lock_root_of(series);
+    Block *block = known_block(self, series);
+    UNLOCK(&root->lock);
+    if (LIKELY(block != NULL)) {
+        return block;
+    }
+    Block *fresh = make_block(self, series->key, scratch), *before;
+    if (fresh == NULL) {
+        return NULL;
+    }
+    root = lock_root_of(series);
+    block = known_block(self, series); /* another thread may have made one meanwhile */
+    before = block == NULL ? series->block : fresh;
+    if (block == NULL) {
+        block = fresh;
+        POKE(series->block, fresh);
+    }
+    UNLOCK(&root->lock);
+    retire_block(state, before);
     return block;
 }
 

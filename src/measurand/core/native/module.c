@@ -115,7 +115,7 @@ static int add_all(PyObject *module)
 static int native_exec(PyObject *module)
 {
     State *state = state_of_module(module);
-    if (fill_state(module, state) < 0 || add_types(module, state) < 0 || add_all(module) < 0 ||
+    if (rcu_start() < 0 || !MAKE_LOCK(&state->lock) || fill_state(module, state) < 0 || add_types(module, state) < 0 || add_all(module) < 0 ||
         PyModule_AddStringConstant(module, "implementation", "c") < 0) {
         return -1;
     }
@@ -157,6 +157,9 @@ static void native_free(void *module)
 
 static PyModuleDef_Slot native_slots[] = {
     {Py_mod_exec, native_exec},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
     {0, NULL},
 };
 

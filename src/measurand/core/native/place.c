@@ -23,23 +23,23 @@ void drop_cells(Series *self)
 
 void guard(Series *self, const Root *root)
 {
-    uint8_t first = WAS_SET | WAS_ADDED;
-    self->guarded = !root->marked ? 0 : root->expires ? first : (uint8_t)(first & ~self->ways);
+    uint8_t first = WAS_SET | WAS_ADDED, guarded = !root->marked ? 0 : root->expires ? first : (uint8_t)(first & ~self->ways);
     if (!root->additive) {
-        self->guarded |= WAS_ADDED;
+        guarded |= WAS_ADDED;
     }
     if (root->stamped && self->home != NULL) {
-        self->guarded |= WAS_SET;
+        guarded |= WAS_SET;
         if (!root->expires && self->ways & WAS_SET) {
-            self->guarded |= ONLY_STAMPED;
+            guarded |= ONLY_STAMPED;
         }
     }
+    POKE(self->guarded, guarded);
 }
 
 void mark(Series *self, uint8_t way, double now)
 {
-    const Root *root = self->root;
-    self->ways |= way;
+    const Root *root = PEEK(self->root);
+    POKE(self->ways, self->ways | way);
     if (root->marked && self->home != NULL) {
         if (root->stamped) {
             cell_write(&self->cells[STAMP], now);
@@ -70,7 +70,7 @@ static int take_how(State *state, PyObject *given, How *how)
 /* The one step. What the cells were before is released by the caller. */
 static void put_cells(Series *self, double *to, How how, double now)
 {
-    const Root *root = self->root;
+    const Root *root = PEEK(self->root);
     const double *from = self->cells;
     bool marked_before = root->marked && self->home != NULL, add = how == ADD && !(self->ways & WAS_SET);
     for (Py_ssize_t i = 0; how != LEAVE && i < root->width; i++) {
@@ -84,7 +84,7 @@ static void put_cells(Series *self, double *to, How how, double now)
         }
         cell_write(&to[WAYS], self->ways);
     }
-    self->cells = to;
+    POKE(self->cells, to);
 }
 
 /* The cells at an offset of memory that is as it should be, held in the buffer; false without an exception for all else. */
@@ -131,10 +131,10 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
         return NULL;
     }
     Series *self = series_argument(module, given[0]);
-    if (self == NULL || (self->cells == NULL && missing_labels(self) < 0)) {
+    if (self == NULL || (PEEK(self->cells) == NULL && missing_labels(self) < 0)) {
         return NULL;
     }
-    Root *root = hold_root(self->root);
+    Root *root = hold_root(PEEK(self->root));
     Py_ssize_t count = root->width + (root->marked ? MARKS : 0);
     double now = 0.0, *to = NULL, *old_cells = NULL;
     PyObject *old_home = NULL;
@@ -143,8 +143,8 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
     if (take_how(root->state, given[3], &how) == 0 && (!root->marked || monotonic(root->state, &now) == 0) &&
         (find_section(given[1], given[2], count, &buffer, &to) ||
          ask_for_section(root->state, given[1], given[2], count, &buffer, &to))) {
-        if (self->root == root && self->cells != NULL) { /* no Python code has defined the instrument anew */
-            LOCK(&root->lock);
+        close_root(root);
+        if (self->root == root && self->cells != NULL) { /* nobody has defined the instrument anew */
             old_cells = self->cells == self->own || self->home != NULL ? NULL : self->cells;
             old_home = self->home;
             if (to != self->cells) { /* else it is there already */
@@ -153,16 +153,12 @@ PyObject *core_move(PyObject *module, PyObject *const *args, Py_ssize_t nargs, P
             self->home = Py_NewRef(given[1]);
             guard(self, root);
             root->state->tick = 0; /* the stamp may be a parent process' */
-            UNLOCK(&root->lock);
         }
+        open_root(root);
         PyBuffer_Release(&buffer);
         status = 0;
     }
-#ifndef Py_GIL_DISABLED
     PyMem_Free(old_cells);
-#else
-    (void)old_cells; /* another thread may be adding to them at this moment: they are given up */
-#endif
     Py_XDECREF(old_home);
     release_root(root);
     return none_or_error(status);
@@ -182,12 +178,15 @@ PyObject *core_is_at(PyObject *module, PyObject *const *args, Py_ssize_t nargs, 
     if (self == NULL || (offset == -1 && PyErr_Occurred())) {
         return NULL;
     }
+    Root *root = lock_root_of(self);
+    const double *cells = self->home == given[1] ? self->cells : NULL;
+    UNLOCK(&root->lock);
     bool is = false;
-    if (self->home == given[1]) {
+    if (cells != NULL) {
         if (PyObject_GetBuffer(given[1], &buffer, PyBUF_SIMPLE) < 0) {
             return NULL;
         }
-        is = self->cells == (double *)buffer.buf + offset;
+        is = cells == (double *)buffer.buf + offset;
         PyBuffer_Release(&buffer);
     }
     return PyBool_FromLong(is);
@@ -207,8 +206,11 @@ PyObject *core_watch(PyObject *module, PyObject *const *args, Py_ssize_t nargs, 
     if (self == NULL) {
         return NULL;
     }
-    PyObject *old = self->root->watcher;
-    self->root->watcher = given[1] == Py_None ? NULL : Py_NewRef(given[1]);
+    Root *root = PEEK(self->root);
+    LOCK(&root->lock);
+    PyObject *old = root->watcher;
+    root->watcher = given[1] == Py_None ? NULL : Py_NewRef(given[1]);
+    UNLOCK(&root->lock);
     Py_XDECREF(old);
     return none();
 }

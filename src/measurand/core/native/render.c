@@ -70,12 +70,14 @@ static inline size_t prefix_size(const Line *line, const Block *block)
 /* What the caller's function makes of a line's exemplar, if there is one. Runs Python code. */
 static int collect_exemplar(Rendering *self, Series *series, const Line *line, PyObject **place)
 {
-    if (line->exemplar < 0 || series->exemplars == NULL) {
+    PyObject *exemplars = line->exemplar < 0 ? NULL : hold_exemplars(series);
+    if (exemplars == NULL) {
         return 0;
     }
     PyObject *cell = PyLong_FromSsize_t(line->exemplar);
-    PyObject *known = cell == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(series->exemplars, cell));
+    PyObject *known = cell == NULL ? NULL : find_in(exemplars, cell);
     Py_XDECREF(cell);
+    Py_DECREF(exemplars);
     if (known == NULL) {
         return PyErr_Occurred() ? -1 : 0;
     }
@@ -94,7 +96,7 @@ static int collect_exemplars(Rendering *self)
     const Layout *layout = self->layout;
     bool any = false;
     for (Py_ssize_t row = 0; self->exemplar != NULL && !any && row < self->rows->count; row++) {
-        any = self->rows->series[row]->exemplars != NULL;
+        any = PEEK(self->rows->series[row]->exemplars) != NULL;
     }
     if (!any) {
         return 0;
@@ -118,15 +120,13 @@ static int collect_row(Rendering *self, Py_ssize_t row)
 {
     Series *series = self->rows->series[row];
     const Layout *layout = self->layout;
-    LOCK(&series->root->lock);
     const Block *block = block_of(self->state, self->layout, series, &self->scratch);
-    UNLOCK(&series->root->lock);
     if (block == NULL) {
         return -1;
     }
     self->blocks[row] = block;
     if (self->created != NULL) {
-        self->created[row] = series->created;
+        self->created[row] = cell_read(&series->created);
     }
     for (Py_ssize_t i = 0; i < layout->line_count; i++) {
         self->size += prefix_size(&layout->lines[i], block) + 1;
@@ -174,7 +174,7 @@ static int collect_rows(Rendering *self)
     for (Py_ssize_t row = 0; row < rows->count; row++) {
         if (row + 2 * AHEAD < rows->count) {
             PREFETCH(&rows->series[row + 2 * AHEAD]->block);
-            PREFETCH(rows->series[row + AHEAD]->block);
+            PREFETCH(PEEK(rows->series[row + AHEAD]->block));
         }
         if (collect_row(self, row) < 0) {
             return -1;

@@ -18,6 +18,7 @@ typedef struct {
     Py_ssize_t count;
     Row *rows;
     Table table;
+    Series *overflow; /* borrowed from it, or NULL */
 } Replacement;
 
 static void release_replacement(Replacement *new)
@@ -54,16 +55,14 @@ static int take_rows(Replacement *new, PyObject *values)
     return new->rows == NULL || PyErr_Occurred() ? -1 : 0;
 }
 
+/* With the lock held. A new reference; NULL with an exception set or without. */
 static Series *find_by_key(Root *root, PyObject *key)
 {
     KeyValues key_values;
     if (key_values_take(&key_values, key, root->labels) < 0) {
         return NULL;
     }
-    uint64_t hash = table_hash(key_values.values, root->labels);
-    LOCK(&root->lock);
-    Series *series = hold_series(table_find(&root->table, hash, key_values.values));
-    UNLOCK(&root->lock);
+    Series *series = hold_series(table_find(&root->table, table_hash(key_values.values, root->labels), key_values.values));
     key_values_drop(&key_values);
     return series;
 }
@@ -73,7 +72,9 @@ static int take_series(Replacement *new, Root *root)
 {
     for (Py_ssize_t i = 0; i < new->count; i++) {
         Row *row = &new->rows[i];
+        LOCK(&root->lock);
         row->series = find_by_key(root, row->key);
+        UNLOCK(&root->lock);
         if (row->series == NULL && !PyErr_Occurred()) {
             row->series = new_series(root, row->key);
         }
@@ -84,7 +85,7 @@ static int take_series(Replacement *new, Root *root)
     return 0;
 }
 
-/* Prefer what a re-entrant call put into the table meanwhile, and build the new table. Runs no Python code. */
+/* With the lock held: prefer what others, or a re-entrant call, put into the table meanwhile, and build the new table. Runs no Python code. */
 static int fill_table(Replacement *new, Root *root)
 {
     for (Py_ssize_t i = 0; i < new->count; i++) {
@@ -98,35 +99,23 @@ static int fill_table(Replacement *new, Root *root)
         if (key_values_take(&key_values, row->series->key, root->labels) < 0) {
             return -1;
         }
+        uint64_t hash = table_hash(key_values.values, root->labels);
         int status = table_reserve(&new->table);
         if (status == 0) {
-            table_insert(&new->table, table_hash(key_values.values, root->labels), key_values.values,
-                         hold_series(row->series));
+            table_insert(&new->table, hash, key_values.values, hold_series(row->series));
+            new->overflow = is_overflow(root, hash, key_values.values) ? row->series : new->overflow;
         }
         key_values_drop(&key_values);
         if (status < 0) {
-            PyErr_NoMemory();
             return -1;
         }
     }
     return 0;
 }
 
-static Series *overflow_of(Replacement *new, Root *root)
+/* The exchange, with the root closed; leaves in `new` what is to be released. */
+static void swap_in(Replacement *new, Root *root, double now)
 {
-    KeyValues key_values;
-    if (key_values_take(&key_values, root->overflow_key, root->labels) < 0) {
-        return NULL;
-    }
-    Series *overflow = table_find(&new->table, root->overflow_hash, key_values.values);
-    key_values_drop(&key_values);
-    return overflow;
-}
-
-/* The one step; leaves in `new` what is to be released. */
-static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
-{
-    LOCK(&root->lock);
     for (Py_ssize_t i = 0; i < new->count; i++) {
         new->rows[i].fresh = !new->rows[i].series->attached;
     }
@@ -143,12 +132,26 @@ static void swap_in(Replacement *new, Root *root, Series *overflow, double now)
         if (root->expires) {
             cell_write(&series->own[TOUCHED], now);
         }
-        series->attached = true;
+        POKE(series->attached, true);
     }
     root->table = new->table;
-    root->overflow = overflow;
-    UNLOCK(&root->lock);
+    POKE(root->overflow, new->overflow);
     new->table = old;
+}
+
+/* The one step: 0, or -1 with an exception set and nothing changed. */
+static int exchange(Replacement *new, Root *root, double now)
+{
+    close_root(root);
+    int status = fill_table(new, root);
+    if (status == 0) {
+        swap_in(new, root, now);
+    }
+    open_root(root);
+    if (status < 0) {
+        PyErr_NoMemory();
+    }
+    return status;
 }
 
 static int announce_fresh(const Replacement *new, Root *root)
@@ -169,20 +172,16 @@ PyObject *gauge_replace(PyObject *object, PyObject *const *args, Py_ssize_t narg
     if (take_arguments(&replace_signature, args, nargs, names, &given) < 0 || labelled_root(self) < 0) {
         return NULL;
     }
-    Root *root = hold_root(self->root);
+    Root *root = hold_root(PEEK(self->root));
     PyObject *values = call_support(root->state, "replacement", root->spec, given, NULL);
     release_root(root);
-    root = hold_root(self->root); /* the numbers' conversion may have defined the instrument anew */
+    root = hold_root(PEEK(self->root)); /* the numbers' conversion may have defined the instrument anew */
     Replacement new = {.table = new_table(root->labels)};
     double now;
     int status = -1;
     if (values != NULL && take_rows(&new, values) == 0 && monotonic(root->state, &now) == 0 && take_series(&new, root) == 0 &&
-        fill_table(&new, root) == 0) {
-        Series *overflow = overflow_of(&new, root);
-        if (overflow != NULL || !PyErr_Occurred()) {
-            swap_in(&new, root, overflow, now);
-            status = announce_fresh(&new, root);
-        }
+        exchange(&new, root, now) == 0) {
+        status = announce_fresh(&new, root);
     }
     release_replacement(&new);
     Py_XDECREF(values);

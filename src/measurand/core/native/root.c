@@ -42,7 +42,10 @@ static void root_dealloc(PyObject *object)
     Root *self = (Root *)object;
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
-    root_clear(object);
+    if (self->has_lock) {
+        root_clear(object);
+        FREE_LOCK(&self->lock);
+    }
     for (int i = 0; i < REMEMBERED_CALLS; i++) {
         Py_CLEAR(self->remembered[i].names);
     }
@@ -184,6 +187,11 @@ Root *new_root(State *state, PyObject *instrument, PyObject *spec)
     Root *self = (Root *)alloc(state->root_type, 0);
     if (self == NULL) {
         return NULL;
+    }
+    self->has_lock = MAKE_LOCK(&self->lock);
+    if (!self->has_lock) {
+        Py_DECREF(self);
+        return (Root *)PyErr_NoMemory();
     }
     self->state = state;
     self->instrument = Py_NewRef(instrument);

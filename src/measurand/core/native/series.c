@@ -22,12 +22,7 @@ static int find_cells(Series *self, const Root *root, double **cells)
 /* Call somebody with a series, if there is anybody. */
 static int tell(PyObject *listener, PyObject *series)
 {
-    if (listener == NULL) {
-        return 0;
-    }
-    Py_INCREF(listener);
-    PyObject *result = PyObject_CallFunctionObjArgs(listener, series, NULL);
-    Py_DECREF(listener);
+    PyObject *result = listener == NULL ? none() : PyObject_CallFunctionObjArgs(listener, series, NULL);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -75,7 +70,12 @@ Series *new_series(Root *root, PyObject *key)
 
 int announce(Root *root, Series *series)
 {
-    return tell(root->watcher, (PyObject *)series);
+    LOCK(&root->lock);
+    PyObject *watcher = Py_XNewRef(root->watcher);
+    UNLOCK(&root->lock);
+    int status = tell(watcher, (PyObject *)series);
+    Py_XDECREF(watcher);
+    return status;
 }
 
 /* The keys of all series but the overflow series. */
@@ -85,7 +85,7 @@ static PyObject *own_keys(Root *root)
     Series **series = all_series(root, &count);
     PyObject *keys = series == NULL ? NULL : PyList_New(0);
     for (Py_ssize_t i = 0; keys != NULL && i < count; i++) {
-        if (series[i] != root->overflow && PyList_Append(keys, series[i]->key) < 0) {
+        if (series[i] != PEEK(root->overflow) && PyList_Append(keys, series[i]->key) < 0) {
             Py_CLEAR(keys);
         }
     }
@@ -105,7 +105,7 @@ static int warn_of_overflow(Root *root)
     return result == NULL ? -1 : 0;
 }
 
-static bool is_overflow(Root *root, uint64_t hash, PyObject *const *values)
+bool is_overflow(Root *root, uint64_t hash, PyObject *const *values)
 {
     for (Py_ssize_t i = 0; hash == root->overflow_hash && i < root->labels; i++) {
         if (PyUnicode_Compare(values[i], PyTuple_GetItem(root->overflow_key, i)) != 0) {
@@ -119,9 +119,9 @@ static bool is_overflow(Root *root, uint64_t hash, PyObject *const *values)
 static void put_series(Root *root, uint64_t hash, PyObject *const *values, Series *series)
 {
     table_insert(&root->table, hash, values, hold_series(series));
-    series->attached = true;
+    POKE(series->attached, true);
     if (is_overflow(root, hash, values)) {
-        root->overflow = series;
+        POKE(root->overflow, series);
     }
 }
 
@@ -153,7 +153,7 @@ static Series *find_or_make(Root *root, PyObject *key)
         LOCK(&root->lock);
         bool full = !beyond && (Py_ssize_t)root->table.live - (root->overflow != NULL) >= root->limit;
         int status = found_or_put(root, hash, key_values.values, full ? NULL : fresh, &result);
-        root->dropped += result == NULL && full;
+        POKE(root->dropped, root->dropped + (result == NULL && full));
         UNLOCK(&root->lock);
         if (status < 0) {
             PyErr_NoMemory();
@@ -187,11 +187,12 @@ Series *find_series(Root *root, PyObject *key)
     if (series != NULL || PyErr_Occurred()) {
         return series;
     }
-    if (!root->warned) {
-        root->warned = true;
-        if (warn_of_overflow(root) < 0) {
-            return NULL;
-        }
+    LOCK(&root->lock);
+    bool warned = root->warned;
+    root->warned = true;
+    UNLOCK(&root->lock);
+    if (!warned && warn_of_overflow(root) < 0) {
+        return NULL;
     }
     return find_or_make(root, root->overflow_key);
 }
@@ -203,9 +204,9 @@ Series *drop_series(Root *root, uint64_t hash, PyObject *const *values)
 {
     Series *series = table_remove(&root->table, hash, values);
     if (series != NULL) {
-        series->attached = false;
+        POKE(series->attached, false);
         if (series == root->overflow) {
-            root->overflow = NULL;
+            POKE(root->overflow, NULL);
         }
     }
     return series;
@@ -213,7 +214,7 @@ Series *drop_series(Root *root, uint64_t hash, PyObject *const *values)
 
 Series *attach(Series *self)
 {
-    Root *root = self->root;
+    Root *root = PEEK(self->root);
     KeyValues key_values;
     Series *result = NULL;
     if (root->instrument == NULL || ((Series *)root->instrument)->root != root) { /* defined anew since */
@@ -241,7 +242,7 @@ Series *attach(Series *self)
 Series **all_series(Root *root, Py_ssize_t *count)
 {
     LOCK(&root->lock);
-    Series **all = PyMem_Malloc(((size_t)root->table.live + 1) * sizeof *all);
+    Series **all = ALLOCATE(((size_t)root->table.live + 1) * sizeof *all);
     *count = 0;
     for (uint32_t i = 0; all != NULL && i < root->table.used; i++) {
         Series *series = table_entry(&root->table, i)->series;
@@ -261,7 +262,7 @@ void release_all(Series **series, Py_ssize_t count)
     for (Py_ssize_t i = 0; i < count; i++) {
         release_series(series[i]);
     }
-    PyMem_Free(series);
+    FREE(series);
 }
 
 Table take_table(Root *root)
@@ -271,10 +272,10 @@ Table take_table(Root *root)
     for (uint32_t i = 0; i < table.used; i++) {
         Series *series = table_entry(&table, i)->series;
         if (series != NULL) {
-            series->attached = false;
+            POKE(series->attached, false);
         }
     }
-    root->overflow = NULL;
+    POKE(root->overflow, NULL);
     return table;
 }
 
@@ -295,6 +296,48 @@ void release_table(Table *table)
 }
 
 /* -- defining an instrument ------------------------------------------------------------------------------------------ */
+
+/* Let an instrument be what the new root says, and nothing of what it was. Runs no Python code before all is in place. */
+static void begin_again(Series *self, Root *root, double *cells, double created, double touched)
+{
+    Root *old_root = lock_root_of(self);
+    if (old_root != NULL) {
+        close_locked(old_root);
+    }
+    LOCK(&root->lock); /* whoever finds the new root sees what is written before */
+    double *old_cells = self->cells == self->own || self->home != NULL ? NULL : self->cells;
+    PyObject *home = self->home, *payload = self->payload, *exemplars = self->exemplars;
+    Block *block = self->block;
+    Table table = old_root == NULL ? new_table(0) : take_table(old_root);
+    self->home = NULL;
+    cell_write(&self->own[0], 0.0);
+    cell_write(&self->own[TOUCHED], root->expires ? touched : 0.0);
+    self->payload = NULL;
+    POKE(self->exemplars, NULL);
+    cell_write(&self->created, created);
+    POKE(self->ways, 0);
+    self->block = NULL;
+    guard(self, root);
+    POKE(self->cells, cells);
+#ifdef Py_GIL_DISABLED
+    __atomic_store_n(&self->root, root, __ATOMIC_RELEASE); /* see begin_step() */
+#else
+    self->root = root;
+#endif
+    UNLOCK(&root->lock);
+    if (old_root != NULL) {
+        open_root(old_root);
+    }
+    retire_block(root->state, block);
+    PyMem_Free(old_cells);
+    Py_XDECREF(home);
+    Py_XDECREF(payload);
+    Py_XDECREF(exemplars);
+    release_table(&table);
+#ifndef Py_GIL_DISABLED /* see core.h */
+    release_root(old_root);
+#endif
+}
 
 static const Signature define_signature = {"define", 0, 2, 2, {"instrument", "spec"}};
 
@@ -320,32 +363,6 @@ PyObject *core_define(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
         release_root(root);
         return NULL;
     }
-    /* Nothing below runs Python code before all is in place. */
-    Root *old_root = self->root;
-    double *old_cells = self->cells;
-    PyObject *home = self->home;
-    self->home = NULL;
-    PyObject *payload = self->payload, *exemplars = self->exemplars;
-    self->root = root;
-    self->cells = cells;
-    self->own[0] = 0.0;
-    self->own[TOUCHED] = root->expires ? touched : 0.0;
-    self->payload = self->exemplars = NULL;
-    self->created = created;
-    self->ways = 0;
-    guard(self, root);
-    retire_block(state, self->block);
-    self->block = NULL;
-    if (old_cells != self->own && home == NULL) {
-        PyMem_Free(old_cells);
-    }
-    Py_XDECREF(home);
-    Py_XDECREF(payload);
-    Py_XDECREF(exemplars);
-    if (old_root != NULL) {
-        Table table = take_table_locking(old_root);
-        release_table(&table);
-        release_root(old_root);
-    }
+    begin_again(self, root, cells, created, touched);
     return none();
 }

@@ -99,7 +99,7 @@ PyObject *call_support(State *state, const char *function, PyObject *first, PyOb
 
 int missing_labels(Series *self)
 {
-    Root *root = self->root;
+    Root *root = PEEK(self->root);
     if (root == NULL) {
         undefined_instrument((PyObject *)self);
         return -1;
@@ -148,7 +148,7 @@ PyObject *undefined_instrument(PyObject *object)
 Series *series_argument(PyObject *module, PyObject *object)
 {
     State *state = state_of_module(module);
-    if (!PyObject_TypeCheck(object, state->instrument_type) || ((Series *)object)->root == NULL) {
+    if (!PyObject_TypeCheck(object, state->instrument_type) || PEEK(((Series *)object)->root) == NULL) {
         undefined_instrument(object);
         return NULL;
     }

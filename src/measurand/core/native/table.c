@@ -18,7 +18,7 @@ int key_values_take(KeyValues *into, PyObject *key, Py_ssize_t labels)
         return -1;
     }
     if ((size_t)labels > sizeof into->few / sizeof *into->few) {
-        into->values = PyMem_Malloc((size_t)labels * sizeof(PyObject *));
+        into->values = ALLOCATE((size_t)labels * sizeof(PyObject *));
         if (into->values == NULL) {
             PyErr_NoMemory();
             return -1;
@@ -38,7 +38,7 @@ int key_values_take(KeyValues *into, PyObject *key, Py_ssize_t labels)
 void key_values_drop(KeyValues *values)
 {
     if (values->values != values->few) {
-        PyMem_Free(values->values);
+        FREE(values->values);
     }
 }
 
@@ -117,11 +117,11 @@ int table_reserve(Table *table)
     while (slots < room + room / 2) {
         slots *= 2;
     }
-    uint32_t *index = PyMem_Malloc(slots * sizeof *index);
-    char *entries = PyMem_Malloc(room * size);
+    uint32_t *index = ALLOCATE(slots * sizeof *index);
+    char *entries = ALLOCATE(room * size);
     if (index == NULL || entries == NULL) {
-        PyMem_Free(index);
-        PyMem_Free(entries);
+        FREE(index);
+        FREE(entries);
         return -1;
     }
     memset(index, 0xff, slots * sizeof *index);
@@ -168,8 +168,8 @@ Series *table_remove(Table *table, uint64_t hash, PyObject *const *values)
 
 void table_free(Table *table)
 {
-    PyMem_Free(table->index);
-    PyMem_Free(table->entries);
+    FREE(table->index);
+    FREE(table->entries);
     table->index = NULL;
     table->entries = NULL;
     table->mask = table->room = table->used = table->live = 0;

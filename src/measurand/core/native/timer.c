@@ -107,7 +107,7 @@ int take_recorder(Root *root)
 /* Whether the metric's class still has our method; -1 with an exception set. */
 static inline int is_ours(State *state, Series *series, Recorder recorder)
 {
-    if (recorder == BY_NAME || series->patched || series->root == NULL || series->root->record == NULL) {
+    if (recorder == BY_NAME || PEEK(series->patched) || series->root == NULL || series->root->record == NULL) {
         return 0;
     }
     PyObject *name = recorder == GAUGE_SET ? state->name_set : state->name_observe;
@@ -147,8 +147,13 @@ int record_seconds(State *state, PyObject *object, Recorder recorder, PyObject *
 
 static int record(Timer *self, double seconds)
 {
-    PyObject *series = Py_NewRef(self->series);
-    int status = record_seconds(self->state, series, self->recorder, self->method, seconds);
+    PyObject *series;
+    Recorder recorder;
+    BEGIN_ALONE((PyObject *)self);
+    series = Py_NewRef(self->series);
+    recorder = self->recorder;
+    END_ALONE();
+    int status = record_seconds(self->state, series, recorder, self->method, seconds);
     Py_DECREF(series);
     return status;
 }
@@ -272,15 +277,24 @@ static PyObject *timer_labels(PyObject *object, PyObject *args, PyObject *keywor
     if (check(self) < 0) {
         return NULL;
     }
-    PyObject *labels = PyObject_GetAttr(self->series, self->state->name_labels);
+    PyObject *timed;
+    BEGIN_ALONE(object);
+    timed = Py_NewRef(self->series);
+    END_ALONE();
+    PyObject *labels = PyObject_GetAttr(timed, self->state->name_labels);
+    Py_DECREF(timed);
     PyObject *series = labels == NULL ? NULL : PyObject_Call(labels, args, keywords);
     Py_XDECREF(labels);
     if (series == NULL) {
         return NULL;
     }
-    PyObject *old = self->series;
-    self->recorder = recorder_for(self->state, series, self->method);
+    PyObject *old;
+    Recorder recorder = recorder_for(self->state, series, self->method);
+    BEGIN_ALONE(object);
+    old = self->series;
+    self->recorder = recorder;
     self->series = series;
+    END_ALONE();
     Py_XDECREF(old);
     return none();
 }

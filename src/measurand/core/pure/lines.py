@@ -9,6 +9,7 @@ from typing import Any
 
 from measurand import clock
 from measurand.core.contract import Exemplar
+from measurand.core.pure.exclusive import step
 from measurand.core.pure.series import Instrument, Key
 
 PATIENCE = 100
@@ -61,7 +62,8 @@ def freeze(instrument: Instrument) -> Frozen:
     """Copy all series of a root, dropping those that have expired."""
     for _ in range(PATIENCE):
         root, version = instrument._root, instrument._root.version
-        frozen = _copy(instrument)
+        with step:
+            frozen = _copy(instrument)
         if version % 2 == 0 and root.version == version:
             break
     return frozen

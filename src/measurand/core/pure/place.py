@@ -1,7 +1,7 @@
 """Where cells are.
 
 Why a move loses nothing: it has no call and no backward jump between reading the last numbers and pointing the series at its new cells, see
-``recording``. Wide series are copied first, and what was recorded during that is added.
+``exclusive``. Wide series are copied first, and what was recorded during that is added.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from measurand import clock
 from measurand.core import support
+from measurand.core.pure.exclusive import step
 from measurand.core.pure.series import Instrument
 
 MARKS = 2
@@ -41,9 +42,13 @@ def move(series: Instrument, memory: memoryview[float], offset: int, how: Litera
         support.no_way_to_move(how)
     width, marked = spec.width, spec.kind == "gauge"
     section: Any = support.section(memory, offset, width + (MARKS if marked else 0))
-    if is_at(series, memory, offset):
-        return
-    series._home = memory, offset
+    with step:
+        if not is_at(series, memory, offset):
+            series._home = memory, offset
+            _put(series, section, width, marked, how)
+
+
+def _put(series: Instrument, section: Any, width: int, marked: bool, how: Literal["keep", "add", "leave"]) -> None:
     cells, marks = section[:width], section[width:] if marked else None
     if marks is not None:
         how = _move_marks(series, marks, how)
@@ -93,12 +98,13 @@ def is_at(series: Instrument, memory: memoryview[float], offset: int) -> bool:
 
 def mark(series: Instrument, way: int) -> None:
     """Note that a gauge was written to."""
-    series._ways |= way
-    marks, spec = series._marks, series._root.spec
-    if marks is not None:
-        if spec.stamped or spec.expire_after is not None:
-            marks[0] = clock.monotonic()
-        marks[1] = series._ways
+    with step:
+        series._ways |= way
+        marks, spec = series._marks, series._root.spec
+        if marks is not None:
+            if spec.stamped or spec.expire_after is not None:
+                marks[0] = clock.monotonic()
+            marks[1] = series._ways
 
 
 def watch(instrument: Instrument, watcher: Callable[[Any], None] | None) -> None:

@@ -1,14 +1,10 @@
 """The four recording instruments.
 
-Why plain ``cells[0] += amount`` is exact between threads: with the interpreter lock, CPython switches threads and runs signal handlers
-only at calls, at function entry and at backward jumps. There is none of these between reading and writing the cell. Builds without the
-interpreter lock take a re-entrant lock instead; within one thread the same argument keeps a signal handler out of the addition.
+Why plain ``cells[0] += amount`` is exact between threads, and what is done where it is not: see ``exclusive``.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,12 +15,12 @@ from typing import Any
 
 from measurand import clock
 from measurand.core import support
+from measurand.core.pure.exclusive import lock, step
 from measurand.core.pure.place import WAS_ADDED, WAS_SET, mark
 from measurand.core.pure.series import Cells, Instrument, Key, attach, new_series, require_labelled_root
 from measurand.core.pure.timer import Timer
 
 _NUMBERS = frozenset({int, float, bool})
-_exclusive = None if getattr(sys, "_is_gil_enabled", lambda: True)() else threading.RLock()
 
 
 class CounterBase(Instrument):
@@ -50,10 +46,10 @@ class CounterBase(Instrument):
                 support.refuse_increment(self._root.spec, amount)
             support.missing_labels(self._root.spec)
         try:
-            if _exclusive is None:
+            if lock is None:
                 self._cells[0] += amount
             else:
-                with _exclusive:
+                with lock:
                     self._cells[0] += amount
         except IndexError:
             support.missing_labels(self._root.spec)
@@ -68,7 +64,8 @@ class CounterBase(Instrument):
         """
         if not self._cells:
             support.missing_labels(self._root.spec)
-        self._cells[0] = 0.0
+        with step:
+            self._cells[0] = 0.0
         self._born = clock.wall()
 
 
@@ -108,10 +105,10 @@ class GaugeBase(Instrument):
                 amount = float(amount)  # first, as an int may be too large
             series = _touch(self)
         try:
-            if _exclusive is None:
+            if lock is None:
                 series._cells[0] += amount
             else:
-                with _exclusive:
+                with lock:
                     series._cells[0] += amount
         except IndexError:
             support.missing_labels(spec)
@@ -128,7 +125,11 @@ class GaugeBase(Instrument):
             support.missing_labels(self._root.spec)
         value = float(value)
         series = self if self._root.spec.expire_after is None else _touch(self)
-        series._cells[0] = value
+        if lock is None:
+            series._cells[0] = value
+        else:
+            with lock:
+                series._cells[0] = value
         if series._marks is not None or not series._ways & WAS_SET:
             mark(series, WAS_SET)
 
@@ -164,12 +165,13 @@ class GaugeBase(Instrument):
         if any(series._marks is not None for series, _ in entries):
             _replace_moved(self, new, [series for series, _ in entries])
         else:
-            self._table = table  # what freeze() reads: the one step
-            for series, cells in entries:
-                if self._table is table:  # else it was replaced again; no other thread runs between this and the next line
-                    series._cells = cells
-                    series._payload = None
-                    series._ways |= WAS_SET
+            with step:
+                self._table = table  # what freeze() reads: the one step
+                for series, cells in entries:
+                    if self._table is table:  # else it was replaced again; no other thread runs between this and the next line
+                        series._cells = cells
+                        series._payload = None
+                        series._ways |= WAS_SET
         watcher = self._root.watcher
         if watcher is not None:
             for series in fresh:
@@ -198,10 +200,11 @@ def _replace_moved(gauge: GaugeBase, new: Mapping[Key, float], entries: list[Ins
     cells = [series._cells for series in entries]
     table = {key: (series, series._cells) for key, series in zip(new, entries, strict=True)}
     exchange = map(setitem, cells, repeat(0), list(new.values()))
-    root.version += 1
-    gauge._table = table
-    deque(exchange, maxlen=0)  # one call, and none since the table: no other thread and no signal handler runs between two series
-    root.version += 1
+    with step:
+        root.version += 1
+        gauge._table = table
+        deque(exchange, maxlen=0)  # one call, and none since the table: no other thread and no signal handler runs between two series
+        root.version += 1
     for series in entries:
         series._payload = None
         mark(series, WAS_SET)
@@ -235,12 +238,13 @@ class SummaryBase(Instrument):
         if isnan(amount):
             support.ignore_nan(self._root.spec)
             return
-        cells = self._cells  # again: a call lies between, during which they may have been moved
-        if _exclusive is None:
+        if lock is None:
+            cells = self._cells  # again: a call lies between, during which they may have been moved
             cells[0] += 1.0
             cells[1] += amount
         else:
-            with _exclusive:
+            with lock:
+                cells = self._cells
                 cells[0] += 1.0
                 cells[1] += amount
 
@@ -273,14 +277,18 @@ class HistogramBase(Instrument):
             support.ignore_nan(self._root.spec)
             return
         bucket = bisect_left(self._root.spec.bounds, amount)
-        cells = self._cells  # again: a call lies between, during which they may have been moved
-        if _exclusive is None:
-            cells[bucket] += 1.0
-            cells[-1] += amount
-        else:
-            with _exclusive:
+        try:
+            if lock is None:
+                cells = self._cells  # again: a call lies between, during which they may have been moved
                 cells[bucket] += 1.0
                 cells[-1] += amount
+            else:
+                with lock:
+                    cells = self._cells
+                    cells[bucket] += 1.0
+                    cells[-1] += amount
+        except IndexError:  # it is being defined anew by another thread, with fewer buckets
+            return
         if exemplar:
             checked = support.exemplar(exemplar, amount, self)
             if self._exemplars is None:

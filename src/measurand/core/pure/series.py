@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from measurand import clock
 from measurand.core import support
 from measurand.core.contract import OVERFLOW_VALUE, Exemplar, Spec
+from measurand.core.pure.exclusive import step
 
 if TYPE_CHECKING:
     from measurand.core.pure.lines import Layout
@@ -169,7 +170,8 @@ def find_series(instrument: S, key: Key) -> S:
         return found[0]  # type: ignore[return-value]
     limit = root.spec.max_series
     if limit is not None and key != root.overflow and len(table) - (root.overflow in table) >= limit:
-        root.dropped += 1
+        with step:
+            root.dropped += 1
         if "overflowed" not in root.spec.said:
             support.overflowed(root.spec, [known for known in list(table) if known != root.overflow])
         return find_series(instrument, root.overflow)
@@ -219,14 +221,17 @@ def stands(series: Instrument) -> bool:
 
 def read(series: Instrument) -> tuple[float, ...]:
     """The cells of one series; empty for a root that has labels."""
-    return tuple(series._cells)
+    with step:
+        return tuple(series._cells)
 
 
 def write(series: Instrument, index: int, value: float) -> None:
     """Set one cell, negative indices counting from the end."""
     if not series._cells:
         support.missing_labels(series._root.spec)
-    series._cells[index] = float(value)
+    value = float(value)
+    with step:
+        series._cells[index] = value
 
 
 def payload(series: Instrument) -> Any:
