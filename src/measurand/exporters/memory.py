@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from measurand.exporters.protocol import Snapshot, Temporality
@@ -35,7 +34,8 @@ class Memory:
         name: What this exporter is called.
 
     Attributes:
-        delivered: The last exports, the oldest first.
+        delivered: The last exports, the oldest first; each export makes another list.
+        keep: As given.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class Memory:
         self.name = name
         self.interval = interval
         self.temporality = temporality
-        self.delivered: deque[Delivered] = deque(maxlen=keep)
+        self.keep = keep
+        self.delivered: list[Delivered] = []
         self._held: dict[tuple[str, str], dict[tuple[tuple[str, str], ...], tuple[float, ...]]] = {}
 
     def __repr__(self) -> str:
@@ -57,7 +58,8 @@ class Memory:
             held = self._held.setdefault((family.exposed_name, family.type), {})
             for series in family.series:
                 held[series.labels] = self._next(family, held.get(series.labels), series)
-        self.delivered.append(Delivered(snapshot.time, families))
+        kept = [*self.delivered, Delivered(snapshot.time, families)]
+        self.delivered = kept[max(len(kept) - self.keep, 0) :]  # another list, as somebody may be looking through this one
 
     def numbers(self, name: str, /, **labels: str) -> tuple[float, ...] | None:
         """What has arrived of one series, see :mod:`measurand.metrics.points`: the sum of the differences, or the last value.
