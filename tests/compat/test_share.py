@@ -69,6 +69,14 @@ def test_theirs_stay_beside_ours(ours: CollectorRegistry, theirs: prometheus_cli
     assert (theirs.get_sample_value("hits_total"), theirs.get_sample_value("orders_total")) == (1, 2)
 
 
+def test_a_name_that_both_have_is_shown_once(ours: CollectorRegistry, theirs: prometheus_client.CollectorRegistry) -> None:
+    Counter("orders", "Ours", registry=ours).inc()
+    prometheus_client.Counter("orders", "Theirs", registry=theirs).inc(2)
+    Counter("parts", "Ours", registry=ours)
+    share(ours, theirs)
+    assert [line for line in lines(theirs) if line[0] != "#" and "_created" not in line] == ["orders_total 2.0", "parts_total 0.0"]
+
+
 def test_sharing_again_changes_nothing(ours: CollectorRegistry, theirs: prometheus_client.CollectorRegistry) -> None:
     Counter("orders", "Ours", registry=ours).inc()
     for _ in range(3):

@@ -38,3 +38,9 @@ def test_a_slow_collector_is_in_the_scrapes_of_two_servers_at_once(registry: Col
 
     registry.register(Custom(slow))
     run_threads(scrape, scrape)
+
+
+def test_a_collector_that_scrapes_its_own_registry_is_no_failure(registry: CollectorRegistry) -> None:
+    Gauge("own", "d", registry=registry).set(2)
+    registry.register(Custom(lambda: [gauge("seen", len(snapshot(registry)))]))
+    assert snapshot(registry) == {"own": 2, "seen": 1}

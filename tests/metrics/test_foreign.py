@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from measurand import REGISTRY, CollectorRegistry, Counter, Domain, Gauge, gener
 from measurand.compat import share
 from measurand.metrics.collecting import gather, is_quick
 from measurand.metrics.families import GaugeMetricFamily
-from tests.metrics.kit import Custom
+from tests.metrics.kit import LONG, Custom, helpers
 
 
 @pytest.fixture
@@ -99,6 +100,20 @@ def test_theirs_can_be_asked_for_by_name(theirs: Any) -> None:
     Counter("own_named", "Ours").inc()
     only = generate_latest(REGISTRY.restricted_registry(["foreign_named_total"])).decode()
     assert [line for line in only.splitlines() if not line.startswith(("#", "measurand_"))] == ["foreign_named_total 1.0"]
+
+
+def test_a_view_of_a_registry_of_theirs_starts_no_thread_for_what_hangs_already(theirs: Any, release: threading.Event) -> None:
+    class Hanging:
+        def collect(self) -> list[Any]:
+            release.wait(LONG)
+            return []
+
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Counter("fine", "Theirs", registry=registry).inc()
+    registry.register(Hanging())
+    for _ in range(4):
+        gather(registry.restricted_registry(["fine_total"]), 0.1)
+    assert len(helpers()) == 1
 
 
 def test_only_the_default_domain_shows_them(theirs: Any) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -107,16 +108,72 @@ def test_what_another_batch_runs_is_waited_for_and_run_once_more_for_all_who_wai
     assert len(started) == 2
 
 
-def test_who_waits_for_another_batch_is_late_with_it(release: threading.Event) -> None:
+def test_who_has_more_time_than_another_batch_waits_longer_for_what_that_one_began(release: threading.Event) -> None:
     relay, started = Relay(), []
-    found: list[bool] = []
+    found: dict[float, list[object]] = {}
 
     def ask(timeout: float) -> None:
-        found.extend(outcome.late for outcome in relay.run([("hangs", hanging(release, started))], timeout))
+        found[timeout] = [outcome.value for outcome in relay.run([("slow", hanging(release, started))], timeout)]
 
-    run_threads(lambda: ask(0.3), lambda: (wait_until(lambda: started), ask(LONG)))
-    assert found == [True, True]
+    def ask_briefly() -> None:
+        ask(0.2)
+        release.set()
+
+    run_threads(ask_briefly, lambda: (wait_until(lambda: started), ask(LONG)))
+    assert found == {0.2: [None], LONG: ["late"]}
+
+
+def test_who_has_no_time_to_ask_once_more_takes_what_was_answered_last(release: threading.Event) -> None:
+    relay, started = Relay(), []
+    found: list[object] = []
+
+    def ask(timeout: float) -> None:
+        found.extend(outcome.value for outcome in relay.run([("slow", hanging(release, started))], timeout))
+
+    def ask_meanwhile() -> None:
+        wait_until(lambda: started)
+        began = time.monotonic()
+        asking = threading.Thread(target=ask, args=(3.0,))
+        asking.start()
+        wait_until(lambda: time.monotonic() - began > 2.0)  # to ask once more would take as long again
+        release.set()
+        asking.join(LONG)
+
+    run_threads(lambda: ask(LONG), ask_meanwhile)
+    assert found == ["late", "late"]
     assert len(started) == 1
+
+
+def test_a_function_that_stands_in_a_batch_twice_runs_once_at_a_time() -> None:
+    running: list[int] = []
+    most: list[int] = []
+
+    def slow() -> int:
+        running.append(1)
+        most.append(len(running))
+        threading.Event().wait(0.15)
+        running.pop()
+        return len(most)
+
+    assert [outcome.value for outcome in Relay().run([("slow", slow)] * 3, LONG)] == [1, 2, 3]
+    assert max(most) == 1
+
+
+def test_functions_that_ask_for_each_other_do_not_wait_for_each_other() -> None:
+    relay = Relay()
+    both = threading.Barrier(2)
+    entered: list[object] = []
+
+    def asking(other: str) -> list[object]:
+        if len(entered) < 2:
+            entered.append(other)
+            both.wait(LONG)
+        return [outcome.value for outcome in relay.run([(other, functions[other])], LONG)]
+
+    functions = {"a": lambda: asking("b"), "b": lambda: asking("a")}
+    began = time.monotonic()
+    run_threads(*[lambda name=name: relay.run([(name, functions[name])], LONG) for name in "ab"])
+    assert time.monotonic() - began < LONG / 2
 
 
 def test_what_asks_for_itself_does_not_wait_for_itself() -> None:
@@ -131,8 +188,8 @@ def test_what_asks_for_itself_does_not_wait_for_itself() -> None:
 
 def test_a_batch_that_only_waits_for_earlier_ones_does_not_wait(release: threading.Event) -> None:
     relay = Relay()
-    relay.run([("hangs", hanging(release))], 0.05)
-    assert [outcome.late for outcome in relay.run([("hangs", hanging(release))], LONG)] == [True]
+    relay.run([("hangs", hanging(release))], 0.5)
+    assert [outcome.late for outcome in relay.run([("hangs", hanging(release)), ("fine", lambda: 1)], 0.5)] == [True, False]
 
 
 def test_a_late_result_stays_out_of_the_outcomes(release: threading.Event) -> None:
@@ -154,12 +211,12 @@ def test_what_has_not_begun_at_the_deadline_does_not_begin_later(release: thread
 
 def test_threads_use_a_relay_at_once(release: threading.Event) -> None:
     relay = Relay()
-    relay.run([("hangs", hanging(release))], 0.05)
+    relay.run([("hangs", hanging(release))], 2.0)
 
     def scrape() -> None:
         for _ in range(20):
             own = [((threading.get_ident(), number), lambda number=number: number) for number in range(5)]
-            outcomes = relay.run([("hangs", hanging(release)), *own], LONG)
+            outcomes = relay.run([("hangs", hanging(release)), *own], 2.0)
             assert [outcome.value for outcome in outcomes[1:]] == list(range(5))
             assert outcomes[0].late
 
@@ -183,7 +240,7 @@ def test_a_forked_child_starts_anew(release: threading.Event) -> None:
         assert [outcome.value for outcome in outcomes] == ["not here", 1]
 
     in_forked_child(in_child)
-    assert relay.run([("hangs", lambda: 1)], LONG)[0].late  # in the parent it still runs
+    assert relay.run([("hangs", lambda: 1)], 0.05)[0].late  # in the parent it still runs
 
 
 def test_at_the_exit_of_the_interpreter_it_still_works() -> None:

@@ -16,21 +16,23 @@ __all__ = ["share"]
 class _Shared:
     """Yields our families to the real library, as they are at each of its scrapes."""
 
-    def __init__(self, registry: CollectorRegistry, metric_class: Any, sample_class: Any) -> None:
+    def __init__(self, registry: CollectorRegistry, theirs: Any, metric_class: Any, sample_class: Any) -> None:
         self._registry = registry
+        self._theirs = theirs
         self._metric = metric_class
         self._sample = sample_class
         setattr(self, SHARED_MARK, True)
 
     def describe(self) -> Iterable[Any]:
-        """No names: ours come and go, and each library refuses its own duplicates."""
+        """No names: ours come and go, and each library refuses its own duplicates. Of a name that both have, theirs is shown."""
         return []
 
     def collect(self) -> Iterator[Any]:
         for metric in self._registry.collect():
-            theirs = self._metric(metric.name, metric.documentation, metric.type, metric.unit)
-            theirs.samples = [self._sample(*sample) for sample in metric.samples]
-            yield theirs
+            if metric.name not in self._theirs._names_to_collectors:
+                shown = self._metric(metric.name, metric.documentation, metric.type, metric.unit)
+                shown.samples = [self._sample(*sample) for sample in metric.samples]
+                yield shown
 
 
 def share(registry: CollectorRegistry = REGISTRY, theirs: Any = None) -> None:
@@ -53,4 +55,4 @@ def share(registry: CollectorRegistry = REGISTRY, theirs: Any = None) -> None:
         return  # install() has put our own registry there
     if any(getattr(collector, SHARED_MARK, False) and collector._registry is registry for collector in list(target._collector_to_names)):
         return
-    target.register(_Shared(registry, Metric, Sample))
+    target.register(_Shared(registry, target, Metric, Sample))

@@ -7,12 +7,11 @@ what it raises is caught: the rest of the snapshot is not affected, the failure 
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary, ref
 
 from measurand import clock, core
 from measurand.metrics import foreign, shared
@@ -21,54 +20,19 @@ from measurand.metrics.domains import REGISTRY
 from measurand.metrics.names import SUFFIXES, underscored
 from measurand.metrics.points import PointFamily, Series, points_of
 from measurand.metrics.registry import CollectorRegistry, RestrictedRegistry, families_of
-from measurand.metrics.relay import Relay
-from measurand.metrics.sample import Sample
+from measurand.metrics.remembered import Failures, State, state_of
 from measurand.metrics.snapshot import CellFamily, Family, SampleFamily, name_of, restricted
 
 __all__ = ["DEADLINE", "Failures", "Gathering", "gather", "is_quick"]
 
-log = logging.getLogger("measurand")
-
 CallHere = Callable[[Callable[[], Any]], Any]
 Select = Callable[[list[Family]], list[Family]]
-
-REMEMBERED = 1000
-"""How many failing functions are remembered per registry."""
 
 QUICK_SERIES = 500
 """How many series a snapshot may have to count as quick."""
 
 DEADLINE = 5.0
 """Seconds that all foreign code of one snapshot may take together; a scrape times out after 10 by default."""
-
-
-class Failures:
-    """What went wrong in one registry's snapshots, by collector and reason ("error", "timeout", "invalid", "duplicate", "refused")."""
-
-    def __init__(self) -> None:
-        self.counts: dict[tuple[str, str], int] = {}
-
-    def add(self, collector: str, reason: str, error: BaseException | None = None, hint: str = "") -> None:
-        """Count a failure; log it if it is the first of its kind."""
-        seen = self.counts.get((collector, reason), 0)
-        self.counts[collector, reason] = seen + 1
-        if not seen:
-            log.warning(
-                "collecting %s failed (%s)%s; the other metrics are not affected. Further failures are only counted.",
-                collector,
-                reason,
-                hint,
-                exc_info=error,
-            )
-
-    def family(self) -> SampleFamily:
-        """The failures as a metric."""
-        name = "measurand_collect_failures"
-        content = [
-            Sample(f"{name}_total", {"collector": collector, "reason": reason}, float(count))
-            for (collector, reason), count in sorted(self.counts.items())
-        ]
-        return SampleFamily(name, "Metrics left out of a snapshot, by collector and reason", "counter", "", content)
 
 
 class _Job(NamedTuple):
@@ -79,40 +43,6 @@ class _Job(NamedTuple):
     label: str
     call: Callable[[], Any]
     row: int | None = None
-
-
-class _State:
-    """What is remembered of a registry between snapshots."""
-
-    def __init__(self) -> None:
-        self.failures = Failures()
-        self.relay = Relay()
-        self._bound: dict[int, tuple[ref[Any], bool]] = {}  # code that failed in a helper thread: whether it worked in the caller's
-
-    def bound_to_thread(self, owner: Any) -> bool | None:
-        """Whether the owner's code works in the caller's thread only; ``None`` if that has not been tried."""
-        of, bound = self._bound.get(id(owner), (None, None))
-        return bound if of is not None and of() is owner else None  # an id is used again after its object is gone
-
-    def remember(self, owner: Any, bound: bool) -> None:
-        if len(self._bound) >= REMEMBERED:
-            self._bound.clear()
-        try:
-            self._bound[id(owner)] = ref(owner), bound
-        except TypeError:  # not weakly referable: tried anew each time
-            self._bound.pop(id(owner), None)
-
-
-_states: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
-
-
-def _state_of(registry: Any) -> _State:
-    if isinstance(registry, RestrictedRegistry):
-        registry = registry.registry
-    try:
-        return _states.setdefault(registry, _State())
-    except TypeError:  # not weakly referable
-        return _State()
 
 
 class Gathering:
@@ -129,7 +59,14 @@ class Gathering:
     """
 
     def __init__(
-        self, families: list[Family], failures: Failures, registry: Any = None, seconds: float = inf, *, is_whole: bool = True
+        self,
+        families: list[Family],
+        failures: Failures,
+        registry: Any = None,
+        seconds: float = inf,
+        *,
+        is_whole: bool = True,
+        names: frozenset[str] | None = None,
     ) -> None:
         self.families = families
         self.failures = failures
@@ -138,6 +75,7 @@ class Gathering:
         self.dropped = 0
         self.registry = registry
         self.is_whole = is_whole
+        self._names = names
         self._select: Select = list
         self._points: list[PointFamily] | None = None
 
@@ -162,7 +100,7 @@ class Gathering:
         families: list[Family] = [self.failures.family()]
         if isinstance(self.registry, CollectorRegistry):
             families = self.registry.permitted([self.failures.family().with_labels(self.registry.common_labels)])
-        return self._select(families)
+        return self._select(_named(families, self._names))
 
 
 def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None = None) -> Gathering:
@@ -174,7 +112,8 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
         call_here: Runs a function where the application's own thread-bound state is (an event loop, for example); code that fails in a
             helper thread is tried once more through it. Default: the calling thread.
     """
-    state = _state_of(registry)
+    base, names = _unrestricted(registry)
+    state = state_of(base)
     here = call_here or _call
     slots: list[list[Family]] = []
     jobs: list[_Job] = []
@@ -182,8 +121,6 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
 
     sharing = shared.current()
     claimed = sharing and sharing.claims
-    names = registry.names if isinstance(registry, RestrictedRegistry) else None
-    base = registry.registry if isinstance(registry, RestrictedRegistry) else registry
     if isinstance(base, CollectorRegistry):
         slots.append(list(base.target_families()))
         for collector in registry.collectors():
@@ -203,17 +140,29 @@ def gather(registry: Any, timeout: float = DEADLINE, call_here: CallHere | None 
                 jobs.append(_Job(len(slots) - 1, collector, _label(collector), read))
     else:
         slots.append([])
-        jobs.append(_Job(0, registry, _label(registry), lambda: list(families_of(registry.collect()))))
+        jobs.append(_Job(0, base, _label(base), lambda: list(families_of(base.collect()))))
 
     permitted = base.permitted if isinstance(base, CollectorRegistry) else list
-    _run(jobs, slots, state, timeout, here, permitted)
+    _run(jobs, slots, state, timeout, here, call_here is not None, permitted)
     is_whole = True
     if isinstance(base, CollectorRegistry):
         is_whole = shared.combine(base, ours, slots, state.failures.add, claimed)
     families = _distinct([family for slot in slots for family in slot], state.failures)
-    if names is not None:
-        families = [wanted for family in families if (wanted := restricted(family, names)) is not None]
-    return Gathering(families, state.failures, base, is_whole=is_whole)
+    families = _named(families, names)
+    return Gathering(families, state.failures, base, is_whole=is_whole, names=names)
+
+
+def _unrestricted(registry: Any) -> tuple[Any, frozenset[str] | None]:
+    """The registry behind one that shows some names only, and these names: what is remembered belongs to the registry."""
+    if isinstance(registry, RestrictedRegistry):
+        return registry.registry, registry.names
+    return foreign.unrestricted(registry)
+
+
+def _named(families: list[Family], names: frozenset[str] | None) -> list[Family]:
+    if names is None:
+        return families
+    return [wanted for family in families if (wanted := restricted(family, names)) is not None]
 
 
 def is_quick(registry: Any) -> bool:
@@ -234,15 +183,16 @@ def is_quick(registry: Any) -> bool:
 def _run(
     jobs: list[_Job],
     slots: list[list[Family]],
-    state: _State,
+    state: State,
     timeout: float,
     here: CallHere,
+    elsewhere: bool,
     permitted: Callable[[list[Family]], list[Family]],
 ) -> None:
-    free: list[_Job] = []
-    bound: list[_Job] = []
-    for job in jobs:
-        (bound if state.bound_to_thread(job.owner) else free).append(job)
+    experience = [state.bound_to_thread(job.owner, elsewhere) for job in jobs]
+    free = [job for job, is_bound in zip(jobs, experience, strict=True) if not is_bound]
+    bound = [job for job, is_bound in zip(jobs, experience, strict=True) if is_bound]
+    hopeless = {id(job) for job, is_bound in zip(jobs, experience, strict=True) if is_bound is False}
     outcomes = state.relay.run([(id(job.owner), job.call) for job in free], timeout) if free else []
     failed_rows: dict[int, list[int]] = {}
 
@@ -257,28 +207,40 @@ def _run(
                 if isinstance(family, CellFamily):
                     family.frozen.put(job.row, value)
 
+    def take_what_comes(job: _Job, value: Any) -> None:
+        try:
+            take(job, value)
+        except Exception as error:  # noqa: BLE001 - what the domain's rules are held against may be no sample at all
+            give_up(job, "invalid", error)
+
     def give_up(job: _Job, reason: str, error: BaseException | None = None) -> None:
         state.failures.add(job.label, reason, error)
+        leave_out(job)
+
+    def leave_out(job: _Job) -> None:
         if job.row is not None:
             failed_rows.setdefault(job.slot, []).append(job.row)
 
     def try_here(job: _Job) -> bool:
         try:
             take(job, here(job.call))
-        except KeyboardInterrupt:  # meant for the program, whose thread this is
-            raise
-        except BaseException as error:  # noqa: BLE001 - counted and logged
+        except BaseException as error:
+            if _is_for_the_program(error):
+                raise
             give_up(job, "error", error)
             return False
         return True
 
     for job, outcome in zip(free, outcomes, strict=True):
-        if outcome.late:
+        if outcome.nested:
+            leave_out(job)
+        elif outcome.late:
             give_up(job, "timeout")
         elif outcome.error is None:
-            take(job, outcome.value)
-        elif isinstance(outcome.error, Exception) and state.bound_to_thread(job.owner) is not False:  # another snapshot may have tried it
-            state.remember(job.owner, bound=try_here(job))
+            state.forget(job.owner, elsewhere)
+            take_what_comes(job, outcome.value)
+        elif isinstance(outcome.error, Exception) and id(job) not in hopeless:
+            state.remember(job.owner, elsewhere, works=try_here(job))
         else:
             give_up(job, "error", outcome.error)
     for job in bound:
@@ -287,6 +249,12 @@ def _run(
         for family in slots[slot]:
             if isinstance(family, CellFamily):
                 family.frozen.drop(rows)
+
+
+def _is_for_the_program(error: BaseException) -> bool:
+    """Whether an exception is not the collector's: what the handler of a signal raises, which runs in the main thread only."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return isinstance(error, KeyboardInterrupt) or (is_main and isinstance(error, SystemExit))
 
 
 def _distinct(families: list[Family], failures: Failures) -> list[Family]:

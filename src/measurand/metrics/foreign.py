@@ -12,7 +12,7 @@ from typing import Any
 from measurand.metrics.registry import CollectorRegistry, families_of
 from measurand.metrics.snapshot import Family
 
-__all__ = ["SHARED_MARK", "readers"]
+__all__ = ["SHARED_MARK", "readers", "unrestricted"]
 
 SHARED_MARK = "measurand_shares"
 """The attribute of the collector by which our metrics appear in the real registry; it is left out here."""
@@ -34,3 +34,12 @@ def readers(registry: CollectorRegistry) -> list[tuple[Any, Callable[[], list[Fa
         for collector in list(getattr(theirs, "_collector_to_names", ()))
         if not hasattr(collector, SHARED_MARK)
     ]
+
+
+def unrestricted(registry: Any) -> tuple[Any, frozenset[str] | None]:
+    """The real registry behind its view of some names, and these; any other registry as it is.
+
+    The real library makes a new view for each request, and a snapshot has to know the registry again.
+    """
+    behind, names = getattr(registry, "_registry", None), getattr(registry, "_name_set", None)
+    return (registry, None) if behind is None or names is None else (behind, frozenset(names))

@@ -6,8 +6,9 @@ alone. At the deadline the caller gets what is there. Where no thread can be sta
 them.
 
 No function runs twice at once. One that another batch is running is waited for; those who waited run it once more, once for all of them, as
-what it returns may be older than the question. One that has missed its batch's deadline is not waited for, and not started again while
-it runs, so the number of helpers is bounded by the number of functions.
+what it returns may be older than the question, or take what it returned if there is no time for that. One that has been running for longer
+than a batch may take is late there at once, and not started again while it runs, so the number of helpers is bounded by the number of
+functions. A function that asks for a batch itself waits for nobody: two of them might wait for each other.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ class Outcome:
     Attributes:
         value: What it returned, if it did.
         error: What it raised, if it did.
-        late: Whether it was still running at the deadline, or since that of an earlier batch.
+        late: Whether it was still running at the deadline, or has been running for longer than its batch would wait.
+        nested: Whether it asked for itself, so that it was not run.
     """
 
     value: Any = None
     error: BaseException | None = None
     late: bool = False
+    nested: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +53,8 @@ class _Job:
     call: Callable[[], Any]
     outcome: Outcome
     started: float = inf
-    given_up: bool = False  # its batch has ended without it
+    ended: bool = False  # its batch has
+    older: Outcome | None = None  # of a run that began before its batch asked
 
 
 _inside: ContextVar[tuple[Hashable, ...]] = ContextVar("measurand_relay", default=())
@@ -92,11 +96,12 @@ class _Batch:
         self._relay = relay
         self._changed = relay.changed
         self._asked = clock.system_monotonic()
+        self._timeout = timeout
         self._deadline = self._asked + timeout
         self._context = contextvars.copy_context()
-        self._jobs = [_Job(key, call, Outcome(late=True)) for key, call in batch]
-        inside = _inside.get()
-        self._waiting = [job for job in self._jobs if job.key not in inside]
+        self._inside = _inside.get()
+        self._jobs = [_Job(key, call, Outcome(late=True, nested=key in self._inside)) for key, call in batch]
+        self._waiting = [job for job in self._jobs if not job.outcome.nested]
         self._mine: list[_Job] = []  # that run now
         self._idle = 0  # helpers that have not begun yet
 
@@ -109,26 +114,27 @@ class _Batch:
                     if is_free and not self._idle and all(moment - job.started >= PATIENCE for job in self._mine):
                         self._start_helper()
                         continue
-                    self._changed.wait(min(PATIENCE, self._deadline - moment) if is_free else self._deadline - moment)
+                    self._changed.wait(min(PATIENCE, self._deadline - moment) if self._waiting else self._deadline - moment)
             finally:
                 self._relay.batches.remove(self)
+                for job in [*self._waiting, *self._mine]:
+                    job.outcome = job.older or job.outcome
+                    job.ended = True
                 self._waiting.clear()
-                for job in self._mine:
-                    job.given_up = True
                 self._changed.notify_all()
                 jobs, self._jobs = self._jobs, []  # a helper that is about to end must not keep what they belong to
             return [job.outcome for job in jobs]
 
     def _has_more(self) -> bool:
+        now = clock.system_monotonic()
         for job in list(self._waiting):
             other = self._relay.running.get(job.key)
-            if other is not None and other.given_up:
+            if other is not None and now - other.started >= self._timeout:
                 self._waiting.remove(job)
         return bool(self._waiting or self._mine)
 
     def _is_free(self, job: _Job) -> bool:
-        other = self._relay.running.get(job.key)
-        return other is None or other in self._mine
+        return job.key not in self._relay.running or (bool(self._inside) and self._relay.running[job.key] not in self._mine)
 
     def _start_helper(self) -> None:
         thread = threading.Thread(target=self._help, args=(self._context.copy(),), name="measurand-collect", daemon=True)
@@ -162,17 +168,19 @@ class _Batch:
         self._mine.remove(job)
         if self._relay.running.get(job.key) is job:
             del self._relay.running[job.key]
-        if not job.given_up:
+        if not job.ended:
             job.outcome = outcome
         for batch in self._relay.batches:
-            if batch is not self and batch._asked <= job.started:
-                batch._take(job.key, outcome)
+            if batch is not self:
+                batch._take(job, outcome)
         self._changed.notify_all()
 
-    def _take(self, key: Hashable, outcome: Outcome) -> None:
-        """Have what another batch was told, which asked it later than this one did."""
-        for job in list(self._waiting):
-            if job.key == key:
+    def _take(self, other: _Job, outcome: Outcome) -> None:
+        """Have what another batch was told: if that is new enough, or there is no time to ask once more."""
+        now = clock.system_monotonic()
+        for job in [job for job in self._waiting if job.key == other.key]:
+            job.older = outcome
+            if other.started >= self._asked or now + (now - other.started) >= self._deadline:
                 job.outcome = outcome
                 self._waiting.remove(job)
 
