@@ -7,11 +7,13 @@ import contextlib
 import functools
 import inspect
 import time
+import types
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
+from measurand.core import wrapping
 from tests.core.kit import Kit
 from tests.support import StillClock
 
@@ -319,3 +321,20 @@ def test_seconds_spent_waiting_agree_with_the_real_clock(make: Kit, kind: str) -
         return elapsed - total
 
     assert min(asyncio.run(difference()) for _ in range(5)) < 0.005
+
+
+def test_a_generator_that_is_made_to_be_awaited_is_timed_to_its_end_and_stays_awaitable() -> None:
+    ended: list[object] = []
+
+    @types.coroutine
+    def step() -> Generator[None, None, int]:
+        yield
+        return 3
+
+    wrapped: Any = wrapping.around(step, lambda: 1, lambda token, exc: ended.append((token, exc)))
+
+    async def main() -> int:
+        return int(await wrapped())
+
+    assert asyncio.run(main()) == 3
+    assert ended == [(1, None)]

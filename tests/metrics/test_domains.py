@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from measurand import OPERATIONAL, REGISTRY, CollectorRegistry, Counter, Domain, Gauge, Histogram, generate_latest
+from measurand import OPERATIONAL, REGISTRY, CollectorRegistry, Counter, Domain, Enum, Gauge, Histogram, generate_latest
 from measurand.errors import DefinitionError, DuplicateTimeseries, RefusedByDomain
 from measurand.metrics.families import CounterMetricFamily, GaugeMetricFamily
 from tests.metrics.kit import values
@@ -150,3 +150,14 @@ def test_a_domain_is_a_registry_in_all_else() -> None:
         described.register(Custom("one"))
     with pytest.raises(DefinitionError, match="common label"):
         Gauge("g", "d", ["a"], registry=domain)
+
+
+def test_labels_that_are_refused_do_not_come_in_by_another_door() -> None:
+    domain = Domain("orders", refuse_labels=["user_*"])
+    with pytest.raises(RefusedByDomain, match="the label 'user_state'"):
+        Enum("user_state", "d", states=["on", "off"], registry=domain)
+    with pytest.raises(RefusedByDomain, match="the common label 'user_id' is refused by the domain 'orders', whose rule is 'user_\\*'"):
+        domain.set_common_labels({"user_id": "x"})
+    with pytest.raises(RefusedByDomain, match="the common label 'user_id'"):
+        Domain("others", refuse_labels=["user_*"], common_labels={"user_id": "x"})
+    assert domain.common_labels == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import math
 from collections.abc import Callable
@@ -351,3 +352,18 @@ def test_states_may_be_members_of_an_enumeration(registry: CollectorRegistry) ->
         'task{l="b",task="starting"}': 1,
         'task{l="b",task="running"}': 0,
     }
+
+
+@pytest.mark.parametrize("kind", [Counter, Gauge, Summary, Histogram, Info])
+def test_subclasses_may_pass_on_what_prometheus_client_wants_passed_on(kind: Any, registry: CollectorRegistry) -> None:
+    class Mine(kind):  # type: ignore[misc]
+        def __init__(self, name: str, registry: CollectorRegistry, _labelvalues: Any = None) -> None:
+            super().__init__(name, "d", [], "", "", "", registry, _labelvalues)
+
+    assert Mine("m", registry).collect()
+
+
+def test_a_copy_of_a_metric_is_the_metric(registry: CollectorRegistry) -> None:
+    counter = Counter("c", "d", ["l"], registry=registry)
+    assert copy.copy(counter) is counter
+    assert copy.copy(counter.labels("x")) is counter.labels("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -285,3 +286,55 @@ def test_a_name_of_something_else_is_refused(registry: CollectorRegistry) -> Non
         timed("m", registry=registry)
     with pytest.raises(RefusedByDomain):
         timed("secret_seconds", registry=Domain("open", refuse_names=["secret_*"]))
+
+
+def test_a_timer_that_threads_and_recursions_share_times_each_block_by_itself(registry: CollectorRegistry, still_clock: StillClock) -> None:
+    histogram = Histogram("h", "d", registry=registry)
+    timer = timed(histogram)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def outer() -> None:
+        with timer:
+            entered.set()
+            assert go_on.wait(60)
+
+    thread = threading.Thread(target=outer)
+    thread.start()
+    assert entered.wait(60)
+    still_clock.advance(1)
+    with timer:
+        still_clock.advance(2)
+        with timer:
+            still_clock.advance(4)
+        assert timer.duration == 4
+    assert timer.duration == 6
+    go_on.set()
+    thread.join()
+    assert registry.get_sample_value("h_sum") == 7 + 6 + 4
+
+
+async def _hold(timer: Any, entered: asyncio.Event, leave: asyncio.Event) -> float | None:
+    with timer:
+        entered.set()
+        await leave.wait()
+    return float(timer.duration)
+
+
+def test_a_timer_that_tasks_share_times_each_block_by_itself(registry: CollectorRegistry, still_clock: StillClock) -> None:
+    timer = timed(Summary("s", "d", registry=registry))
+
+    async def main() -> list[float | None]:
+        events = [asyncio.Event() for _ in range(4)]
+        first = asyncio.create_task(_hold(timer, events[0], events[1]))
+        await events[0].wait()
+        still_clock.advance(1)
+        second = asyncio.create_task(_hold(timer, events[2], events[3]))
+        await events[2].wait()
+        still_clock.advance(2)
+        events[1].set()  # who began first ends first
+        durations = [await first]
+        still_clock.advance(4)
+        events[3].set()
+        return [*durations, await second]
+
+    assert asyncio.run(main()) == [3.0, 6.0]

@@ -288,7 +288,6 @@ def test_a_quantile_of_a_native_histogram_is_as_fine_as_its_cells() -> None:
     assert metrics.delta("seconds_bucket", le="1000.0") == 100
 
 
-
 # -- changes -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -366,3 +365,11 @@ def test_a_budget_of_new_series(shop: Shop, metrics: Readings) -> None:
         metrics.assert_series_budget(5)
     with pytest.raises(AssertionError, match="5 new series, the budget is 4: orders 5"):
         metrics.assert_series_budget(4, "orders_total")
+
+
+def test_bounds_and_quantiles_may_be_numbers() -> None:
+    registry = CollectorRegistry()
+    histogram = Histogram("seconds", "d", registry=registry, buckets=[1, 2.5])
+    readings = Readings(registry)
+    histogram.observe(0.5)
+    assert [readings.delta("seconds_bucket", le=le) for le in (1, 1.0, "1.0", 2.5, math.inf)] == [1.0] * 5

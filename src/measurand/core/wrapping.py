@@ -48,7 +48,7 @@ def around(fn: F, enter: Enter, leave: Leave) -> F:
         kind = kind.func
     if not inspect.isroutine(kind) and not inspect.isclass(kind):
         kind = getattr(kind, "__call__", kind)  # noqa: B004 - the method itself is wanted
-    if inspect.iscoroutinefunction(kind) or inspect.iscoroutinefunction(fn):
+    if inspect.iscoroutinefunction(kind) or inspect.iscoroutinefunction(fn) or _is_awaited(kind):
         wrap = _around_coroutine
     elif inspect.isasyncgenfunction(kind):
         wrap = _around_async_generator
@@ -60,6 +60,11 @@ def around(fn: F, enter: Enter, leave: Leave) -> F:
     with contextlib.suppress(TypeError, ValueError):  # some builtins have no signature
         wrapped.__signature__ = inspect.signature(fn)  # type: ignore[attr-defined]  # for readers that do not follow __wrapped__
     return cast(F, wrapped)
+
+
+def _is_awaited(kind: Any) -> bool:
+    """Whether this is a generator function that ``types.coroutine`` made one to be awaited."""
+    return inspect.isgeneratorfunction(kind) and bool(getattr(kind, "__code__", around.__code__).co_flags & inspect.CO_ITERABLE_COROUTINE)
 
 
 _OURS = {"fn", "enter", "leave", "token", "result", "exc"}

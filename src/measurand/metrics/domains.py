@@ -67,10 +67,28 @@ class Domain(CollectorRegistry):
             RefusedByDomain: A metric that is registered already breaks one of them; the rules are not added then.
         """
         names, labels = list(names), list(labels)
+        self._check_common(self.common_labels, labels)
         for collector in self.collectors():
             self._check(collector, self._names_of[collector], names, labels)
         self._refused_names += names
         self._refused_labels += labels
+
+    def set_common_labels(self, labels: Mapping[str, str]) -> None:
+        """Replace the labels that every series carries.
+
+        Raises:
+            RefusedByDomain: One is against the rules; nothing has changed.
+            DefinitionError: One cannot be a label, or a metric has it already; nothing has changed.
+        """
+        self._check_common(labels, self._refused_labels)
+        super().set_common_labels(labels)
+
+    def _check_common(self, labels: Iterable[str], refused_labels: list[str]) -> None:
+        broken = _first_match(labels, refused_labels)
+        if broken is not None:
+            raise RefusedByDomain(
+                f"the common label {broken[0]!r} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: leave it out"
+            )
 
     def refuses(self, name: str, labelnames: Iterable[str] = ()) -> bool:
         """Whether a series of this name with these labels is against the rules."""
@@ -109,12 +127,19 @@ class Domain(CollectorRegistry):
                 f"{broken[0]}{where} is refused by the domain {self.name!r}, whose rule is {broken[1]!r}: "
                 "define it in the domain it belongs to"
             )
-        broken = _first_match(getattr(definition, "labelnames", ()), refused_labels)
+        broken = _first_match(_labels_of(definition), refused_labels)
         if broken is not None:
             raise RefusedByDomain(
                 f"the label {broken[0]!r} of a metric{where} is refused by the domain {self.name!r}, "
                 f"whose rule is {broken[1]!r}: leave it out"
             )
+
+
+def _labels_of(definition: Any) -> list[str]:
+    """The labels that a metric's series will have: an Enum's states stand in one of its own name."""
+    if definition is None:
+        return []
+    return [*definition.labelnames, *([definition.name] if definition.type == "stateset" else [])]
 
 
 def _first_match(names: Iterable[str], patterns: list[str]) -> tuple[str, str] | None:

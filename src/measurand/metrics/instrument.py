@@ -114,6 +114,7 @@ class MetricBase(InstrumentPrivates, Removing, metaclass=_Defining):
         subsystem: str = "",
         unit: str = "",
         registry: CollectorRegistry | None = REGISTRY,
+        _labelvalues: object = None,  # for subclasses that pass it on, as they have to in prometheus_client
         *,
         max_series: int | None = DEFAULT_MAX_SERIES,
         label_values: LabelValues = (),
@@ -202,6 +203,9 @@ class MetricBase(InstrumentPrivates, Removing, metaclass=_Defining):
         """Give the children that were made by the constructor what it set after that."""
         for child in core.children(self):  # type: ignore[arg-type]
             child.__dict__.update({**self.__dict__, **child.__dict__})
+
+    def __copy__(self) -> Self:
+        return self  # a copy would have the same numbers
 
     @property
     def definition(self) -> Definition:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, overload, runtime_checkable
 
 from measurand.core import OutcomeTimer, now, wrapping
@@ -51,6 +54,40 @@ class TimedSet(Protocol):
         ...
 
 
+class _Starts:
+    """When the blocks began that are open: several threads, tasks and calls of a recursion may have one of the same timer."""
+
+    def __init__(self) -> None:
+        self._open: dict[object, list[float]] = {}
+        self._last = 0.0
+
+    def push(self, start: float) -> None:
+        self._last = start
+        self._open.setdefault(_whose(), []).append(start)
+
+    def pop(self) -> float:
+        who = _whose()
+        starts = self._open.get(who)
+        if not starts:  # it was opened elsewhere, as a generator's block may be
+            self._open.clear()
+            return self._last
+        start = starts.pop()
+        if not starts:
+            self._open.pop(who, None)
+        return start
+
+
+def _whose() -> object:
+    """The task that runs now, else the thread."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None:
+        with suppress(RuntimeError):  # no loop runs here
+            task = asyncio.current_task()
+            if task is not None:
+                return task
+    return threading.get_ident()
+
+
 class Timed:
     """What :func:`timed` returns: a context manager and a decorator.
 
@@ -61,18 +98,18 @@ class Timed:
     def __init__(self, made: Callable[[str | None], Stopwatch]) -> None:
         self._made = made
         self._stopwatch: Stopwatch | None = None
-        self._start = 0.0
+        self._starts = _Starts()
         self.duration: float | None = None
 
     def __enter__(self) -> Self:
         if self._stopwatch is None:
             self._stopwatch = self._made(None)
-        self._start = self._stopwatch.enter()
+        self._starts.push(self._stopwatch.enter())
         return self
 
     def __exit__(self, exc_type: object = None, exc: BaseException | None = None, traceback: object = None) -> None:
         assert self._stopwatch is not None
-        self.duration = self._stopwatch.leave(self._start, exc)
+        self.duration = self._stopwatch.leave(self._starts.pop(), exc)
 
     def __call__(self, f: F) -> F:
         """Decorate ``f``: each call is timed on its own."""
@@ -96,15 +133,15 @@ class _TimedMetric(Timed):
         succeeded, failed = ([values.get(name, status) for name in names] for status in ("success", "failed"))
         method = "set" if isinstance(metric, Gauge) else "observe"
         self._leave = OutcomeTimer(metric, method, tuple(succeeded), tuple(failed)).since
-        self._start = 0.0
+        self._starts = _Starts()
         self.duration: float | None = None
 
     def __enter__(self) -> Self:
-        self._start = now()
+        self._starts.push(now())
         return self
 
     def __exit__(self, exc_type: object = None, exc: BaseException | None = None, traceback: object = None) -> None:
-        self.duration = self._leave(self._start, exc)
+        self.duration = self._leave(self._starts.pop(), exc)
 
     def __call__(self, f: F) -> F:
         """Decorate ``f``: each call is timed on its own."""

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from math import inf, isnan
 from typing import Any
 
+from measurand import core
 from measurand.metrics import shared
 from measurand.metrics.definition import Definition, definition_of, is_plain
 from measurand.metrics.domains import REGISTRY
@@ -321,7 +322,14 @@ def _matches(key: SeriesKey, name: str, labels: Mapping[str, object]) -> bool:
 
 
 def _selected(labels: Mapping[str, str], wanted: Mapping[str, object]) -> bool:
-    return all(labels.get(name) == str(value) for name, value in wanted.items())
+    return all(labels.get(name) == _text(name, value) for name, value in wanted.items())
+
+
+def _text(name: str, value: object) -> str:
+    """A label's value as it is exposed; a bound or a quantile may be given as a number."""
+    if name in {"le", "quantile"} and isinstance(value, int | float):
+        return core.format_number(float(value))
+    return str(value)
 
 
 def _show(name: str, labels: Mapping[str, object]) -> str:
