@@ -13,7 +13,9 @@ import pytest
 from measurand.integrations.asgi import install
 from measurand.integrations.asgi_lifespan import in_thread
 from measurand.testing.http import StandIn
+from measurand.testing.http_asgi import AsgiDriver
 from tests.integrations.test_asgi import LAST, START
+from tests.support import run_python
 
 pytestmark = pytest.mark.once
 
@@ -74,6 +76,55 @@ def test_the_service_starts_after_the_application_and_stops_before_it() -> None:
     assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert isinstance(service.loops[0], asyncio.AbstractEventLoop)
     assert service.threads == ["measurand-stop"], "the event loop has to go on meanwhile"
+
+
+def test_each_lifespan_starts_the_service_and_stops_it() -> None:
+    service = Watched()
+    app = install(application(service), service)
+    for _ in range(3):
+        live(app)
+    assert service.calls == ["application starts", "started", "stopping", "application stops"] * 3
+    assert len({id(loop) for loop in service.loops}) == len(service.loops) == 3, "each has an event loop of its own"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_request_that_comes_late_does_not_start_the_service_again(method: str) -> None:
+    service = Watched()
+    app = install(answered_for, service)
+    live(app)
+    AsgiDriver(app).request(method, "/")
+    assert service.calls == ["started", "stopping"]
+
+
+async def answered_for(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "http":
+        await send(START)
+        await send(LAST)
+
+
+PROGRAM = """
+import threading
+
+import measurand
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+polled, checked = threading.Event(), threading.Event()
+check = measurand.Check("check", checked.set, interval=0.1)
+app = measurand.starlette(Starlette(), service="shop", management=None, checks=[check])
+measurand.register_for_polling("poller", polled.set, interval=0.1)
+for _ in range(2):
+    polled.clear(), checked.clear()
+    with TestClient(app) as client:
+        assert polled.wait(30) and checked.wait(30)
+        print(client.get("/v1/ready").status_code)
+    print(client.get("/v1/ready").status_code)
+"""
+
+
+def test_a_test_client_may_live_twice_with_one_application() -> None:
+    done = run_python(PROGRAM)
+    assert done.stdout.split() == ["200", "503"] * 2, done.stderr
 
 
 def test_the_loop_goes_on_while_the_service_stops() -> None:

@@ -17,9 +17,10 @@ from measurand.testing.readings import Readings
 
 pytest.importorskip("litestar")
 
-from litestar import Litestar, Request, Response, Router, get, post, route
+from litestar import Litestar, Request, Response, Router, asgi, get, post, route
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect, Stream
+from litestar.types import Receive, Scope, Send
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore::DeprecationWarning:litestar")]
 
@@ -133,7 +134,23 @@ def test_the_service_starts_after_the_application_and_stops_before_it() -> None:
     async def ending() -> None:
         order.append("application stopped")
 
-    app = install(make_app(lifespan=[pool], on_startup=[starting], on_shutdown=[ending]), service)
+    live(install(make_app(lifespan=[pool], on_startup=[starting], on_shutdown=[ending]), service), order)
+    assert order.index("application started") < order.index("started") < order.index("lifespan.startup.complete")
+    assert order.index("stopping") < order.index("pool closed") < order.index("lifespan.shutdown.complete")
+    assert order.index("stopping") < order.index("application stopped")
+    assert order.count("started") == order.count("stopping") == 1
+
+
+def test_each_lifespan_starts_the_service_and_stops_it() -> None:
+    service = StandIn()
+    app = install(make_app(), service)
+    for _ in range(2):
+        live(app, [])
+    assert service.calls == ["started", "stopping"] * 2
+
+
+def live(app: Litestar, order: list[str]) -> None:
+    """Run an application through its life."""
 
     async def run() -> None:
         messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
@@ -147,10 +164,32 @@ def test_the_service_starts_after_the_application_and_stops_before_it() -> None:
         await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)  # type: ignore[arg-type]
 
     asyncio.run(run())
-    assert order.index("application started") < order.index("started") < order.index("lifespan.startup.complete")
-    assert order.index("stopping") < order.index("pool closed") < order.index("lifespan.shutdown.complete")
-    assert order.index("stopping") < order.index("application stopped")
-    assert order.count("started") == order.count("stopping") == 1
+
+
+async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/m", "/m/{path}"),
+        ("/m/a/b", "/m/{path}"),
+        ("/in/m/a", "/in/m/{path}"),
+        ("/two/a", "/two/{path}"),
+        ("/twofold/a", "/twofold/{path}"),
+        ("/plain", "/plain"),
+        ("/nothing", "__unmatched__"),
+    ],
+)
+def test_what_a_mount_serves_belongs_to_the_mount(path: str, endpoint: str) -> None:
+    one = asgi("/m", is_mount=True)(mounted)
+    app = Litestar([one, Router("/in", route_handlers=[one]), asgi(["/two", "/twofold"], is_mount=True)(mounted), asgi("/plain")(mounted)])
+    service = StandIn()
+    AsgiDriver(install(app, service)).request("GET", path)
+    (sample,) = Readings(service.registry).samples("http_requests_total")
+    assert sample.labels["endpoint"] == endpoint
 
 
 def test_installing_again_changes_the_service_only() -> None:

@@ -282,6 +282,11 @@ class Middleware:
         else:
             await self.app(scope, receive, send)
 
+    def life_started(self) -> None:
+        """Tell the service that a lifespan has begun, whether or not there was one before: the end of that has stopped the service."""
+        self._is_new = True
+        self.server_started()
+
     def server_started(self) -> None:
         """Tell the service, once, that its server is up; called in the event loop. What fails is reported."""
         if self._is_new:

@@ -4,6 +4,9 @@ The service learns that the server is up when the application has started. When 
 pollers, checks and flushes need what the application holds (pools, sessions), and they were started after it. Then the application shuts
 down.
 
+An application may live several times in one process, as under a test client: each lifespan starts the service and stops it. Requests
+start it only where there was no lifespan yet, so that one which comes late does not bring it back.
+
 An application that does not handle the lifespan is answered for: to the server there is one, so that start and end are known all the same.
 """
 
@@ -32,8 +35,8 @@ class Driven(Protocol):
     service: Service
     app: Callable[[Message, Receive, Send], Awaitable[None]]
 
-    def server_started(self) -> None:
-        """Tell the service, once, that its server is up; raises nothing."""
+    def life_started(self) -> None:
+        """Tell the service that its server is up, at the start of each lifespan; raises nothing."""
         ...
 
     def report(self, failure: Exception) -> None:
@@ -56,7 +59,7 @@ async def drive(middleware: Driven, scope: Message, receive: Receive, send: Send
     async def watched_send(message: Message) -> None:
         sent.add(message["type"])
         if message["type"] == "lifespan.startup.complete":
-            middleware.server_started()
+            middleware.life_started()
         await send(message)
 
     try:

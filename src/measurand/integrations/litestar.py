@@ -45,7 +45,7 @@ def install(app: App, service: Service) -> App:
     application.after_exception.append(note)
 
     async def start() -> None:
-        middleware.server_started()
+        middleware.life_started()
 
     async def end() -> None:
         await stop(middleware)

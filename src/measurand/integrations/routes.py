@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from measurand.integrations.asgi_inner import INNER
+
 __all__ = ["RouteTemplates"]
 
 MOST = 20_000
@@ -71,7 +73,9 @@ class RouteTemplates:
                 return route
         endpoint = scope.get("endpoint")
         if endpoint is None:
-            return scope.get("measurand.endpoint") or scope.get("path_template")
+            inner = scope.get(INNER)
+            found_inside = self.find(*inner[-1]) if inner else None
+            return found_inside or scope.get("measurand.endpoint") or scope.get("path_template") or _litestar_mount(scope, path)
         found = self._known.get(id(endpoint))
         if found.__class__ is str:
             return found
@@ -169,6 +173,19 @@ def _below_root(scope: Mapping[str, Any], path: str) -> Iterator[str]:
     if root and path.startswith(root):
         yield path[len(root) :] or "/"
     yield path
+
+
+def _litestar_mount(scope: Mapping[str, Any], path: str) -> str | None:
+    """The template of what is mounted in a Litestar application, whose router says an empty one of it."""
+    handler = scope.get("route_handler")
+    if not getattr(handler, "is_mount", False):
+        return None
+    routes = getattr(scope.get("litestar_app") or scope.get("app"), "routes", ())
+    mounts = [route.path.rstrip("/") for route in routes if getattr(route, "route_handler", None) is handler]
+    for mount in sorted(mounts, key=len, reverse=True):
+        if any(each.startswith(mount) for each in _below_root(scope, path)):  # as Litestar does: without a slash behind it, too
+            return f"{mount}/{{path}}"
+    return None
 
 
 def _own_template(scope: Mapping[str, Any], endpoint: Any) -> str | None:

@@ -38,7 +38,10 @@ class Service(Protocol):
         ...
 
     def server_started(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """The serving process is up. Called once in each process, from its main thread where the server allows; does not block.
+        """The serving process is up. Called from its main thread where the server allows; does not block.
+
+        Each lifespan calls it, also after an earlier one has stopped the service; without a lifespan the first request of a process
+        does. Where the service runs already, this does nothing.
 
         Args:
             loop: The application's event loop; ``None`` under WSGI.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import weakref
 from collections.abc import Mapping
 from itertools import count
@@ -36,6 +37,11 @@ NO_BODY = frozenset({"", "0"})
 
 MOST_KINDS = 50
 """How many kinds of iterables are remembered."""
+
+ASGI = "measurand.integrations.asgi"
+"""What has been imported where a measured ASGI application may stand around this one."""
+
+MODULES = sys.modules
 
 NESTED = 8
 """How deep applications within applications are searched for mounts."""
@@ -68,7 +74,7 @@ class Middleware:
     """A WSGI application that measures another one; safe to call from any number of threads.
 
     Within a measured application another Middleware passes requests on, so that none is counted twice; its ``endpoint_of`` is asked
-    before that of the outer one.
+    before that of the outer one. Mounted in a measured ASGI application it passes them on, too, and its templates are not known there.
 
     Attributes:
         app: The application.
@@ -116,7 +122,9 @@ class Middleware:
                 page = aside[path]
             else:
                 outer = environ.get(KEY)
-                if outer is None:
+                if outer is not None:
+                    outer.pass_on(self._endpoint_of)
+                elif ASGI not in MODULES or not _is_counted_outside(environ, start_response):
                     measuring = self._measuring
                     http = measuring.http
                     has_details = http.has_details
@@ -127,8 +135,6 @@ class Middleware:
                         exchange.watch_body()
                     if has_details:
                         exchange.watch_details()
-                else:
-                    outer.pass_on(self._endpoint_of)
         except Exception as failure:  # noqa: BLE001 - ours must not become the application's
             self.report(failure)
         if page is not None:
@@ -173,6 +179,15 @@ class Middleware:
         if not self._has_failed:
             self._has_failed = True
             LOG.error("measuring a request has failed; requests are served all the same. Said once.", exc_info=failure)
+
+
+def _is_counted_outside(environ: Environ, start_response: StartResponse) -> bool:
+    """Whether the request has come through a measured ASGI application. What bridges the two keeps the scope at hand in one of two ways.
+
+    a2wsgi puts it into the environment; in Starlette and asgiref, what has the ``start_response`` has the scope.
+    """
+    scope = environ.get("asgi.scope") or getattr(getattr(start_response, "__self__", None), "scope", None)
+    return isinstance(scope, Mapping) and MODULES[ASGI].COUNTED in scope
 
 
 def _is_mounted(app: Any, path: str, depth: int = NESTED) -> bool:
