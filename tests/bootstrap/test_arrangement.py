@@ -57,3 +57,10 @@ def test_the_management_server_answers_everything(settings: dict[str, Any]) -> N
 def test_a_page_at_the_root_takes_the_place_of_the_list() -> None:
     found = arranged(metrics_path="/", management=0).management
     assert paths(found) == PROBES | {"/", "/v1/governance/metrics", "/v1/drain"}
+
+
+def test_the_management_server_s_probes_are_those_of_all_processes_and_the_application_s_port_has_its_own() -> None:
+    found, alone = arranged(management=0), arranged()
+    for probe in ("/v1/ready", "/v1/startup"):
+        assert found.management.find(probe) != found.application.find(probe)
+        assert alone.management.find(probe) == alone.application.find(probe), "without a management server nobody asks for all"

@@ -155,3 +155,9 @@ class TestActuator:
         assert self.form.startup(["cache"], True) == {"status": "OUT_OF_SERVICE", "details": {"pending": ["cache"]}}
         assert self.form.startup(["cache"], False) == {"status": "OUT_OF_SERVICE"}
         assert self.form.startup(None, True) == {"status": "UP"}
+
+
+@pytest.mark.parametrize(("form", "where"), [("json", "note"), ("health+json", "notes"), ("actuator", "details")])
+def test_what_other_processes_are_is_said_to_be_of_them(form: str, where: str) -> None:
+    content = FORMATS[form].readiness(Report(Status.READY, {}, is_of_others=True), True)
+    assert "other processes of the service serve; health_check_status tells of their checks" in str(content[where])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from measurand.endpoints.asgi import serve_page
+from measurand.endpoints.pages import Page, text
 from measurand.integrations.access_logs import leave_out
 
 pytestmark = pytest.mark.once
@@ -51,3 +54,26 @@ def test_what_is_not_known_passes(caplog: pytest.LogCaptureFixture, arguments: t
 def test_it_can_be_ended(caplog: pytest.LogCaptureFixture) -> None:
     leave_out(PATHS)()
     assert logged(caplog, "gunicorn.access", "%(r)s", {"r": "GET", "U": "/v1/ready"})
+
+
+@pytest.mark.parametrize(("root", "written"), [("/pre", "/pre"), ("/prefix of ours", "/prefix%20of%20ours")])
+@pytest.mark.usefixtures("quiet")
+def test_a_page_below_a_server_s_root_path_is_left_out_from_its_first_request_on(
+    caplog: pytest.LogCaptureFixture, root: str, written: str
+) -> None:
+    kept: list[bool] = []
+
+    def log(path: str) -> bool:
+        return logged(caplog, "uvicorn.access", '%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", path, "1.1", 200)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":  # uvicorn logs here
+            kept.append(log(f"{written}/v1/ready"))
+
+    async def receive() -> Any: ...
+
+    scope = {"type": "http", "method": "GET", "path": f"{root}/v1/ready", "root_path": root, "headers": []}
+    asyncio.run(serve_page(Page(lambda _: text(200, "ready")), scope, receive, send))
+    assert kept == [False]
+    assert log(f"{written}/orders")
+    assert log("/other/v1/ready")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import signal
 import socket
 import subprocess
@@ -87,14 +88,16 @@ def test_a_system_without_signals_between_threads_is_refused(coordinator, caplog
 # -- servers and programs that end in their own ways ---------------------------------------------------------------------------
 
 
-def uvicorn(heard: list[int], *, lifespan: str = "on", outcome: bool | None = False, timeout: float | None = None) -> SimpleNamespace:
+def uvicorn(
+    heard: list[int], *, lifespan: str = "on", outcome: bool | None = False, timeout: float | None = None, reload: bool = False
+) -> SimpleNamespace:
     """What the hook knows of uvicorn's server; tests/e2e/test_drain.py has the real one."""
 
     def handle_exit(self: object, number: int, frame: object) -> None:
         heard.append(number)
 
     kind = type("Server", (SimpleNamespace,), {"handle_exit": handle_exit, "__module__": "uvicorn.server"})
-    config = SimpleNamespace(lifespan=lifespan, timeout_graceful_shutdown=timeout)
+    config = SimpleNamespace(lifespan=lifespan, timeout_graceful_shutdown=timeout, should_reload=reload)
     return kind(config=config, lifespan=SimpleNamespace(error_occured=outcome), should_exit=False)
 
 
@@ -128,6 +131,29 @@ def test_uvicorn_waits_for_its_requests_within_the_budget_unless_it_was_told_how
     send()
     wait_until(lambda: heard)
     assert server.config.timeout_graceful_shutdown == given
+
+
+def test_uvicorn_s_reloader_does_not_wait_for_load_balancers(coordinator, monkeypatch) -> None:
+    heard = []
+    monkeypatch.setattr(multiprocessing, "parent_process", object)
+    signal.signal(signal.SIGTERM, uvicorn(heard, reload=True).handle_exit)
+    hook_sigterm(coordinator)
+    send()
+    wait_until(lambda: heard)
+    assert coordinator.state is State.DRAINING
+
+
+@pytest.mark.parametrize(("reload", "parent"), [(True, None), (False, "a master")], ids=["without a reloader", "one of several workers"])
+def test_another_uvicorn_waits_for_them(coordinator, monkeypatch, reload, parent) -> None:
+    heard = []
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    signal.signal(signal.SIGTERM, uvicorn(heard, reload=reload).handle_exit)
+    hook_sigterm(coordinator)
+    send()
+    wait_until(lambda: coordinator.state is State.PREPARING)
+    assert heard == []
+    coordinator.skip_waits()
+    wait_until(lambda: heard)
 
 
 @pytest.fixture

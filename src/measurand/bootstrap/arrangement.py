@@ -2,6 +2,9 @@
 
 The application's own port answers the probes; the metrics pages too, unless there is a management server: then these are there only, away
 from the application's clients. A token, if there is one, is asked for by everything but the probes.
+
+The application's port belongs to one process, and its probes tell of that; the management server belongs to all processes of the service,
+and so do its probes.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from measurand.endpoints.management import index_page, protected
 from measurand.endpoints.pages import Page, Pages, metrics
 from measurand.endpoints.probes import liveness_page, readiness_page, startup_page
 from measurand.errors import ConfigurationError
+from measurand.health.family import FamilyReadiness
 from measurand.health.monitor import HealthMonitor
 from measurand.lifecycle.coordinator import Coordinator
 from measurand.metrics.registry import CollectorRegistry
@@ -45,24 +49,27 @@ def arrange(
         ConfigurationError: A path is used twice, or is none.
     """
     probes = _probes(config, health, lifecycle, uptime)
+    common = probes if config.management is None else _probes(config, health, lifecycle, uptime, FamilyReadiness(health, lifecycle))
     scraped: dict[str, Page] = {}
     for path, shown in [(config.metrics_path, registry), *domains.items()]:
         if path in scraped:
             raise ConfigurationError(f"two metrics pages are to stand at {path!r}; give the domain another path than metrics_path")
         scraped[path] = protected(metrics(shown), config.token)
     draining = {config.drain_path: drain_page(drain, progress, config.token)}
-    management = _apart(_apart(scraped, probes), draining)
+    management = _apart(_apart(scraped, common), draining)
     application = dict(probes) if config.management is not None else dict(management) if config.token is not None else {**scraped, **probes}
     index = {} if "/" in management else {"/": index_page(f"{config.service} ({config.environment})", lambda: list(management))}
     return Arrangement(Pages(application), Pages({**management, **index}))
 
 
-def _probes(config: Config, health: HealthMonitor, lifecycle: Coordinator, uptime: Callable[[], float]) -> dict[str, Page]:
+def _probes(
+    config: Config, health: HealthMonitor, lifecycle: Coordinator, uptime: Callable[[], float], family: FamilyReadiness | None = None
+) -> dict[str, Page]:
     details, token = config.details, config.token
     pages = {
         (config.health_path, "/livez"): liveness_page(health, lifecycle, details=details, token=token, uptime=uptime),
-        (config.ready_path, "/readyz"): readiness_page(health, lifecycle, details=details, token=token),
-        (config.startup_path, "/startupz"): startup_page(health, lifecycle, details=details, token=token),
+        (config.ready_path, "/readyz"): readiness_page(health, lifecycle, details=details, token=token, family=family),
+        (config.startup_path, "/startupz"): startup_page(health, lifecycle, details=details, token=token, family=family),
     }
     probes: dict[str, Page] = {}
     for (path, alias), page in pages.items():

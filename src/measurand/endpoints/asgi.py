@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 from measurand.endpoints.page import Response
 from measurand.endpoints.pages import Page, Request, answer, metrics
 from measurand.metrics.domains import REGISTRY
 
-__all__ = ["make_asgi_app", "serve_page"]
+__all__ = ["make_asgi_app", "roots", "serve_page"]
+
+MOST_ROOTS = 16
+"""Root paths that are remembered: a server has one, and each place where an application is mounted."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +46,11 @@ def make_asgi_app(registry: Any = REGISTRY, disable_compression: bool = False) -
     return metrics_app
 
 
+def roots() -> tuple[str, ...]:
+    """What has stood before the paths of pages that were asked for, as it is written in access logs."""
+    return tuple(_roots)
+
+
 async def serve_page(page: Page, scope: Scope, receive: Receive, send: Send, *, trusted: bool = False) -> None:
     """Answer one request with a page: in another thread unless the page is quick; without asyncio (under trio) in the calling one.
 
@@ -52,6 +61,8 @@ async def serve_page(page: Page, scope: Scope, receive: Receive, send: Send, *, 
         send: Where the response goes.
         trusted: As in :class:`~measurand.endpoints.pages.Request`.
     """
+    if root := scope.get("root_path"):
+        _note(root)  # before the response: servers log with its start
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -61,6 +72,15 @@ async def serve_page(page: Page, scope: Scope, receive: Receive, send: Send, *, 
     encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": encoded})
     await send({"type": "http.response.body", "body": response.body})
+
+
+_roots: dict[str, None] = {}
+
+
+def _note(root: str) -> None:
+    written = quote(root)
+    if written not in _roots and len(_roots) < MOST_ROOTS:
+        _roots[written] = None
 
 
 async def _respond(page: Page, request: Request) -> Response:

@@ -18,6 +18,7 @@ from measurand import clock
 from measurand.endpoints.page import Response
 from measurand.endpoints.pages import Page, Request, has_token
 from measurand.errors import ConfigurationError
+from measurand.health.family import FamilyReadiness
 from measurand.health.formats import FORMATS, Format
 from measurand.health.monitor import HealthMonitor
 from measurand.lifecycle.coordinator import Coordinator, State
@@ -67,7 +68,14 @@ def liveness_page(
     return _page(find, details, token)
 
 
-def readiness_page(health: HealthMonitor, lifecycle: Coordinator, *, details: str = "never", token: str | None = None) -> Page:
+def readiness_page(
+    health: HealthMonitor,
+    lifecycle: Coordinator,
+    *,
+    details: str = "never",
+    token: str | None = None,
+    family: FamilyReadiness | None = None,
+) -> Page:
     """The page that says whether to send traffic: 503 before the start is complete, while draining, and while a critical check fails.
 
     Args:
@@ -75,19 +83,27 @@ def readiness_page(health: HealthMonitor, lifecycle: Coordinator, *, details: st
         lifecycle: Where the process is in its life, which decides first.
         details: Who sees the checks; one of :data:`POLICIES`.
         token: The bearer token that authorizes.
+        family: Answers for all processes of the service, on a port that is not this process' own.
 
     Raises:
         ConfigurationError: ``details`` is none of :data:`POLICIES`.
     """
 
     def find(form: Format, shows_details: bool) -> _Found:
-        report = health.readiness(lifecycle.state)
+        report = health.readiness(lifecycle.state) if family is None else family.readiness()
         return _Found(report.is_ready, form.readiness(report, shows_details))
 
     return _page(find, details, token)
 
 
-def startup_page(health: HealthMonitor, lifecycle: Coordinator, *, details: str = "never", token: str | None = None) -> Page:
+def startup_page(
+    health: HealthMonitor,
+    lifecycle: Coordinator,
+    *,
+    details: str = "never",
+    token: str | None = None,
+    family: FamilyReadiness | None = None,
+) -> Page:
     """The page that says whether the process has started: 503 while start-up tasks are pending, 200 from then on, to the end.
 
     Args:
@@ -95,13 +111,15 @@ def startup_page(health: HealthMonitor, lifecycle: Coordinator, *, details: str 
         lifecycle: Where the process is in its life.
         details: Who sees the names of the tasks; one of :data:`POLICIES`.
         token: The bearer token that authorizes.
+        family: As for :func:`readiness_page`.
 
     Raises:
         ConfigurationError: ``details`` is none of :data:`POLICIES`.
     """
 
     def find(form: Format, shows_details: bool) -> _Found:
-        pending = lifecycle.startup_pending if lifecycle.state is State.STARTING else None
+        is_starting = lifecycle.state is State.STARTING if family is None else family.is_starting
+        pending = lifecycle.startup_pending if is_starting else None
         return _Found(pending is None, form.startup(pending, shows_details))
 
     return _page(find, details, token)

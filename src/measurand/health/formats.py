@@ -24,6 +24,7 @@ __all__ = ["FORMATS", "Format"]
 Content = dict[str, Any]
 
 UNCHECKED = "no check is registered"
+ELSEWHERE = "other processes of the service serve; health_check_status tells of their checks"
 
 
 class Format(NamedTuple):
@@ -51,6 +52,11 @@ def _time(date: float) -> str:
     return datetime.fromtimestamp(date, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _note(report: Report) -> str:
+    """Why there are no checks to be seen."""
+    return ELSEWHERE if report.is_of_others else UNCHECKED
+
+
 # -- json ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -62,7 +68,7 @@ def _plain_readiness(report: Report, details: bool) -> Content:
     content: Content = {"status": str(report.status)}
     if details:
         content["checks"] = {name: _plain_check(result) for name, result in report.checks.items()}
-    return content if report.checks else {**content, "note": UNCHECKED}
+    return content if report.checks else {**content, "note": _note(report)}
 
 
 def _plain_check(result: CheckResult) -> Content:
@@ -97,7 +103,7 @@ def _draft_readiness(report: Report, details: bool) -> Content:
         content["output"] = str(report.status)
     if details:
         content["checks"] = {f"{name}:responseTime": [_draft_check(result)] for name, result in report.checks.items()}
-    return content if report.checks else {**content, "notes": [UNCHECKED]}
+    return content if report.checks else {**content, "notes": [_note(report)]}
 
 
 def _draft_check(result: CheckResult) -> Content:
@@ -129,7 +135,7 @@ def _actuator_readiness(report: Report, details: bool) -> Content:
     content: Content = {"status": _ACTUATOR_STATUS.get(report.status, "OUT_OF_SERVICE")}
     if details:
         content["components"] = {name: _actuator_component(result) for name, result in report.checks.items()}
-    return content if report.checks else {**content, "details": {"note": UNCHECKED}}
+    return content if report.checks else {**content, "details": {"note": _note(report)}}
 
 
 def _actuator_component(result: CheckResult) -> Content:

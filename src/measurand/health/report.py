@@ -53,10 +53,12 @@ class Report:
     Attributes:
         status: What it comes to.
         checks: What each check says, in the order of registration.
+        is_of_others: Whether it is of other processes of the service, whose checks are not known here.
     """
 
     status: Status
     checks: Mapping[str, CheckResult]
+    is_of_others: bool = False
 
     @property
     def is_ready(self) -> bool:

@@ -1,7 +1,7 @@
 """Keeps requests for the pages out of the servers' access logs: probes come every few seconds and say nothing.
 
 A filter on the loggers of uvicorn, gunicorn, hypercorn and granian, none of which is imported. Records of a shape that it does not know
-pass.
+pass. A server that was given a root path logs it in front of each path; which one that is, is known once a page was asked for there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+
+from measurand.endpoints.asgi import roots
 
 __all__ = ["leave_out"]
 
@@ -27,7 +29,10 @@ class _LeaveOut(logging.Filter):
             path = record.args.get("U") or record.args.get("path")  # gunicorn and hypercorn; granian
         elif isinstance(record.args, tuple) and len(record.args) == 5:
             path = record.args[2]  # uvicorn: client, method, path, version, status
-        return not isinstance(path, str) or path.partition("?")[0] not in self._paths
+        return not isinstance(path, str) or not self._is_page(path.partition("?")[0])
+
+    def _is_page(self, path: str) -> bool:
+        return path in self._paths or any(path.startswith(root) and path[len(root) :] in self._paths for root in roots())
 
 
 def leave_out(paths: Collection[str]) -> Callable[[], None]:

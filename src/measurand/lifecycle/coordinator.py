@@ -32,6 +32,7 @@ from measurand.errors import ConfigurationError
 from measurand.lifecycle.apart import Apart, Outcome, is_apart
 from measurand.lifecycle.background import renew_after_fork
 from measurand.lifecycle.events import Event, Listener, Listeners, State, call_here
+from measurand.lifecycle.plain import add_plain, drop_awaitable
 from measurand.lifecycle.report import ShutdownReport, Step
 from measurand.metrics.domains import REGISTRY
 from measurand.metrics.registry import CollectorRegistry
@@ -41,7 +42,6 @@ __all__ = ["Coordinator", "Event", "State"]
 log = logging.getLogger("measurand")
 
 L = TypeVar("L", bound=Listener)
-T = TypeVar("T")
 
 PATIENCE = 1.0
 """Seconds that a listener of an event other than SHUTDOWN may hold up what comes after it."""
@@ -211,10 +211,10 @@ class Coordinator:
             wait: Given the seconds that there are, waits for the work and returns whether it is done.
 
         Raises:
-            ConfigurationError: There is a waiter of this name.
+            ConfigurationError: There is a waiter of this name, or it is a coroutine function.
         """
         with self._lock:
-            _add(self._waiters, "waiter", name, wait)
+            add_plain(self._waiters, "waiter", name, wait)
 
     def add_flush(self, name: str, flush: Callable[[float], str | None]) -> None:
         """Deliver the last numbers at the very end; all flushes run at the same time.
@@ -224,10 +224,10 @@ class Coordinator:
             flush: Given the seconds that there are, delivers and returns what was lost in a few words, or ``None``.
 
         Raises:
-            ConfigurationError: There is a flush of this name.
+            ConfigurationError: There is a flush of this name, or it is a coroutine function.
         """
         with self._lock:
-            _add(self._flushes, "flush", name, flush)
+            add_plain(self._flushes, "flush", name, flush)
 
     def remove_flush(self, name: str) -> None:
         """Deliver no last numbers under this name; unknown names are ignored."""
@@ -380,6 +380,9 @@ class Coordinator:
         elif outcome.error is not None:
             problem = f"raised {type(outcome.error).__name__}"
             log.warning("%s %s failed; the others are not affected", kind, name, exc_info=outcome.error)
+        elif drop_awaitable(outcome.value):
+            problem = "not done: it returned a coroutine, which nothing awaits"
+            log.warning("%s %s is %s", kind, name, problem)
         with self._lock:
             self._steps.append(Step(kind, name, outcome.seconds, problem))
 
@@ -392,9 +395,3 @@ class Coordinator:
             if old.is_set():
                 new.set()
             setattr(self, name, new)
-
-
-def _add(table: dict[str, T], what: str, name: str, call: T) -> None:
-    if name in table:
-        raise ConfigurationError(f"there is a {what} named {name!r} already; give each a name of its own")
-    table[name] = call

@@ -6,10 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 from enum import StrEnum
-from inspect import iscoroutinefunction
 from typing import NamedTuple
 
-from measurand.errors import ConfigurationError
+from measurand.lifecycle.plain import drop_awaitable, require_plain
 
 __all__ = ["Event", "Listener", "Listeners", "Named", "State"]
 
@@ -66,11 +65,7 @@ class Listeners:
             ConfigurationError: It is a coroutine function.
         """
         named = Named(name or str(getattr(listener, "__qualname__", listener)), listener)
-        if iscoroutinefunction(listener):
-            raise ConfigurationError(
-                f"the listener {named.name} is a coroutine function; give a plain one, for example one that calls "
-                "asyncio.run_coroutine_threadsafe(...).result()"
-            )
+        require_plain("listener", named.name, listener)
         with self._lock:
             self._listeners[event].append(named)
             is_past = event in self._past
@@ -99,6 +94,7 @@ class Listeners:
 def call_here(event: Event, listener: Named) -> None:
     """Call a listener in this thread, and log what it raises."""
     try:
-        listener.call()
+        if drop_awaitable(listener.call()):
+            log.warning("%s %s is not done: it returned a coroutine, which nothing awaits", event, listener.name)
     except Exception:
         log.warning("%s %s failed; the others are not affected", event, listener.name, exc_info=True)

@@ -170,7 +170,8 @@ class Hook:
 
     def _drain(self, number: int) -> None:
         coordinator = self._coordinator
-        if number == signal.SIGINT and _has_terminal():  # somebody is waiting for it
+        is_awaited = number == signal.SIGINT and _has_terminal()
+        if is_awaited or _is_reloaded(_uvicorn_of(self._originals.get(number))):  # somebody is waiting for it
             coordinator.begin_shutdown()
         else:
             name, delay = signal.Signals(number).name, coordinator.drain_delay
@@ -222,9 +223,9 @@ def hook_sigterm(coordinator: Coordinator, *, own_handler: bool = False) -> Hook
     """Let SIGTERM begin the shutdown, and the server's own handler have it after the drain delay; see the module.
 
     To be called in the process that serves, when its server is up: at the start of an ASGI lifespan, at a WSGI application's first
-    request. SIGINT is treated alike where the server does so; from a terminal it comes without the drain delay. From another thread than
-    the main one the hook is installed a moment later, when the main thread comes by. A second call for the same coordinator returns the
-    hook that is there.
+    request. SIGINT is treated alike where the server does so. From a terminal it comes without the drain delay, as all signals do under
+    ``uvicorn --reload``. From another thread than the main one the hook is installed a moment later, when the main thread comes by. A
+    second call for the same coordinator returns the hook that is there.
 
     A uvicorn that has no ``timeout_graceful_shutdown`` is given one, so that requests which never end (event streams, for example) do not
     keep it for ever. If a server is still busy when nearly all of the budget is over, the rest of the shutdown runs without it, so that
@@ -324,6 +325,16 @@ def _lacks_lifespan(server: Any) -> bool:
     """
     mode = getattr(getattr(server, "config", None), "lifespan", "")
     return mode == "off" or bool(getattr(getattr(server, "lifespan", None), "error_occured", False))
+
+
+def _is_reloaded(server: Any | None) -> bool:
+    """Whether a uvicorn server runs under its reloader, which stops it with SIGTERM at each change of a file.
+
+    Its settings come from there, and it is a process that the reloader has started: without one, uvicorn ignores the setting.
+    """
+    multiprocessing = sys.modules.get("multiprocessing")  # not loaded: nobody has started this process by it
+    has_parent = multiprocessing is not None and multiprocessing.parent_process() is not None
+    return has_parent and getattr(getattr(server, "config", None), "should_reload", False) is True
 
 
 def _has_terminal() -> bool:
