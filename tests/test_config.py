@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from measurand.config import Config, Settings, unknown_variables, variable
+from measurand.config import Config, Settings, checked, unknown_variables, variable
 from measurand.errors import ConfigurationError
 
 pytestmark = pytest.mark.once
@@ -122,6 +122,26 @@ def test_a_value_that_does_not_fit_is_named_with_what_would(name: str, text: str
         read({variable: text})
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{variable} is {text!r}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("request_buckets", "^request_buckets is 5, but must be rising upper bounds in seconds"),
+        ("excluded_paths", "^excluded_paths is 5, but must be paths such as /favicon.ico,/static$"),
+        ("common_labels", "^common_labels is 5, but must be labels such as team=parts"),
+        ("exporters", "^exporters must be addresses with spaces between them"),
+    ],
+)
+def test_one_number_is_no_list(name: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read(**{name: 5})
+
+
+def test_arguments_can_be_checked_alone() -> None:
+    assert checked({"management": "9100", "drain_delay": "2", "token": None}) == {"management": ("127.0.0.1", 9100), "drain_delay": 2}
+    with pytest.raises(ConfigurationError, match=r"^drain_delay is 'soon', but must be seconds"):
+        checked({"drain_delay": "soon"})
 
 
 def test_a_wrong_argument_is_called_by_its_name() -> None:

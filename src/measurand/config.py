@@ -12,14 +12,14 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypedDict
 
 from measurand.errors import ConfigurationError
 
-__all__ = ["Config", "Settings", "client_hosts", "environment_with", "foreign", "pass_on", "unknown_variables", "variable"]
+__all__ = ["Config", "Settings", "checked", "client_hosts", "environment_with", "foreign", "pass_on", "unknown_variables", "variable"]
 
 PREFIX: Final = "MEASURAND_"
 NOT_SETTINGS: Final = frozenset({"CLIENT_HOSTS", "FAMILY_DIR", "PURE", "REQUIRE_NATIVE", "REQUIRE_SERVERS", "RUN", "RUN_IN", "TEST_SCALE"})
@@ -96,27 +96,30 @@ def _path(value: Any) -> str:
     return path
 
 
-def _several(value: Any) -> list[str]:
-    """The parts of a list: of a sequence, or of text with commas."""
-    parts = value.split(",") if isinstance(value, str) else list(value)
+def _several(value: Any, expected: str, separator: str | None = ",") -> list[str]:
+    """The parts of a list: of a sequence, or of text with commas or white space between them."""
+    if not isinstance(value, Iterable):
+        raise _Unfit(expected)
+    parts = value.split(separator) if isinstance(value, str) else list(value)
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def _addresses(value: Any) -> tuple[str, ...]:
     """Addresses with white space between them: a comma may be a part of one."""
-    parts = value.split() if isinstance(value, str) else [str(part).strip() for part in value]
+    expected = "addresses with spaces between them, such as statsd://127.0.0.1:8125 otlp+http://127.0.0.1:4318"
+    parts = _several(value, expected, None)
     if not all(re.match(r"[a-z][a-z0-9+.-]*:", part) for part in parts):
-        raise _Unfit("addresses with spaces between them, such as statsd://127.0.0.1:8125 otlp+http://127.0.0.1:4318")
+        raise _Unfit(expected)
     return tuple(parts)
 
 
 def _paths(value: Any) -> frozenset[str]:
-    return frozenset(_path(part) for part in _several(value))
+    return frozenset(_path(part) for part in _several(value, "paths such as /favicon.ico,/static"))
 
 
 def _buckets(value: Any) -> tuple[float, ...]:
     expected = "rising upper bounds in seconds, such as 0.1,0.5,2.5"
-    bounds = tuple(_number(part, expected) for part in _several(value))
+    bounds = tuple(_number(part, expected) for part in _several(value, expected))
     if not bounds or any(bound <= before for before, bound in zip((0.0, *bounds), bounds, strict=False)):
         raise _Unfit(expected)
     return bounds
@@ -127,7 +130,7 @@ def _labels(value: Any) -> Mapping[str, str]:
     if isinstance(value, Mapping):
         pairs = {str(name): str(content) for name, content in value.items()}
     else:
-        parts = [part.partition("=") for part in _several(value)]
+        parts = [part.partition("=") for part in _several(value, expected)]
         pairs = {name.strip(): content.strip() for name, _, content in parts}
         if not all(separator for _, separator, _ in parts):
             raise _Unfit(expected)
@@ -250,11 +253,7 @@ class Config:
             raw, origin = _found(each.name, each.metadata["also"], arguments, environ)
             origins[each.name] = origin
             if raw is not _UNSET:
-                try:
-                    values[each.name] = each.metadata["convert"](raw)
-                except _Unfit as expected:
-                    shown = "" if each.name in SECRET else f" is {raw!r}, but"
-                    raise ConfigurationError(f"{_called(each.name, origin)}{shown} must be {expected}") from None
+                values[each.name] = _fit(each, raw, origin)
         if "state_directory" not in values:
             values["state_directory"], origins["state_directory"] = _state_of_the_user(environ)
         config = cls(**values, origins=MappingProxyType(origins))
@@ -316,6 +315,16 @@ class Settings(TypedDict, total=False):
     state_directory: str | os.PathLike[str]
 
 
+def checked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that are passed in code, as what they become, so that ``"9100"`` is 9100; ``None`` means not passed.
+
+    Raises:
+        ConfigurationError: A value is not what its setting takes.
+    """
+    known = {each.name: each for each in fields(Config) if each.name != "origins"}
+    return {name: _fit(known[name], value, "argument") for name, value in arguments.items() if value is not None}
+
+
 def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
     """What the environment says of one setting, not checked; ``None`` if nothing."""
     return (os.environ if environ is None else environ).get(PREFIX + name.upper()) or None
@@ -323,7 +332,7 @@ def variable(name: str, environ: Mapping[str, str] | None = None) -> str | None:
 
 def client_hosts(environ: Mapping[str, str] | None = None) -> list[str]:
     """The hosts that HTTP clients tell apart under ``measurand run``: ``MEASURAND_CLIENT_HOSTS``, with commas between them."""
-    return _several(variable("client_hosts", environ) or "")
+    return _several(variable("client_hosts", environ) or "", "host names")
 
 
 def foreign(name: str) -> str | None:
@@ -361,6 +370,14 @@ def _found(name: str, also: Iterable[str], arguments: Mapping[str, Any], environ
         if environ.get(variable) or (variable in environ and name == "common_labels"):
             return environ[variable], variable
     return _UNSET, "default"
+
+
+def _fit(setting: Field[Any], raw: Any, origin: str) -> Any:
+    try:
+        return setting.metadata["convert"](raw)
+    except _Unfit as expected:
+        shown = "" if setting.name in SECRET else f" is {raw!r}, but"
+        raise ConfigurationError(f"{_called(setting.name, origin)}{shown} must be {expected}") from None
 
 
 def _state_of_the_user(environ: Mapping[str, str]) -> tuple[Path | None, str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, TypeVar, Unpack
 
+from measurand.bootstrap.options import passed
 from measurand.bootstrap.runtime import Checkable, Runtime, current, start
 from measurand.config import Settings
 from measurand.errors import ConfigurationError
@@ -29,7 +30,7 @@ class Options(Settings, total=False):
     version: str
     checks: Iterable[Checkable]
     domains: Mapping[str, Domain]
-    exporters: Iterable[Exporter]
+    exporters: Iterable[Exporter | str]
     registry: CollectorRegistry
 
 
@@ -45,7 +46,8 @@ def fastapi(app: App, runtime: Runtime | None = None, **options: Unpack[Options]
         The application.
 
     Raises:
-        ConfigurationError: An option cannot be used, or there is a runtime that was started with other options.
+        ConfigurationError: An option cannot be used, or there is a runtime that was started with other options. The same function or check
+            made anew, as by an application factory, is no other one.
     """
     return _built_in("fastapi", app, runtime, options)
 
@@ -101,14 +103,15 @@ def _built_in(integration: str, app: App, runtime: Runtime | None, options: Opti
 
 
 def _runtime(runtime: Runtime | None, options: Options) -> Runtime:
-    if runtime is not None and options:
-        raise ConfigurationError(f"a runtime was passed, and options for a new one ({', '.join(sorted(options))}): leave one of them out")
+    given = passed(options)
+    if runtime is not None and given:
+        raise ConfigurationError(f"a runtime was passed, and options for a new one ({', '.join(sorted(given))}): leave one of them out")
     running = runtime or current()
-    if running is None or (runtime is None and options and running.gives_way):
+    if running is None or (given and running.gives_way):
         return start(**options)
-    if runtime is None and options and options != running.options:
+    if given and not running.has_options(given):
         raise ConfigurationError(
             f"measurand has been started in this process, for the service {running.config.service!r}, with other options than "
-            f"{', '.join(sorted(options))}: pass them where it is started"
+            f"{', '.join(sorted(given))}: pass them where it is started"
         )
     return running

@@ -7,16 +7,17 @@ stopped in reverse order, once, whoever asks first: the server's shutdown, the p
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from measurand.bootstrap.arrangement import arrange
 from measurand.bootstrap.identity import identify, label
+from measurand.bootstrap.likeness import called, place
+from measurand.bootstrap.options import by_path, likeness, passed, refuse_unknown, several
 from measurand.catalog.http import HttpMetrics
 from measurand.catalog.service import ServiceCollector
 from measurand.config import Config, Settings, unknown_variables
@@ -86,6 +87,7 @@ class Runtime:
         self.config = config
         self.registry = registry
         self.options: Mapping[str, Any] = {}
+        self._likeness: Mapping[str, Any] = {}
         self.lifecycle = Coordinator(budget=config.shutdown_budget, drain_delay=config.drain_delay, registry=registry, is_told=is_draining)
         self._company = Company(self.lifecycle.begin_shutdown, self._is_ours_to_stop)
         self.polling = Polling(interval=config.poll_interval, registry=registry)
@@ -180,6 +182,10 @@ class Runtime:
                 self._tasks = TaskRunner(self.lifecycle, registry=self.registry)
             return self._tasks
 
+    def has_options(self, options: Mapping[str, Any]) -> bool:
+        """Whether :func:`start` was called with these options, or with the same ones made anew; see :mod:`measurand.bootstrap.options`."""
+        return likeness(options) == self._likeness
+
     def register_for_polling(self, name: str, callback: Callable[..., Any], **settings: Any) -> None:
         """Call a function again and again; see :meth:`measurand.lifecycle.polling.Polling.register`."""
         self.polling.register(name, callback, **settings)
@@ -262,6 +268,7 @@ class _Process:
         self.guard = threading.RLock()
         self.runtime: Runtime | None = None
         self.polled: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {}
+        self._trial: Polling | None = None
 
     def renew(self) -> None:
         """In a new child process: have a lock that nobody holds."""
@@ -279,6 +286,12 @@ class _Process:
             runtime.lifecycle.restart()
             runtime._begin()
             self.runtime = runtime
+
+    def try_polling(self, name: str, callback: Callable[..., Any], settings: dict[str, Any]) -> None:
+        """Register where nothing is ever called: there may be no runtime yet, and what is replaced has to stay if this fails."""
+        self._trial = self._trial or Polling(registry=CollectorRegistry())
+        self._trial.register(name, callback, **settings)
+        self._trial.unregister(name)
 
     def leave(self, runtime: Runtime) -> None:
         """The runtime has ended."""
@@ -325,12 +338,10 @@ def start(
         ConfigurationError: A setting cannot be used; nothing has been started.
         TypeError: There is no setting of that name.
     """
-    known = Settings.__annotations__
-    for name in settings:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            raise TypeError(f"start() has no setting {name!r}" + (f"; is {close[0]!r} meant?" if close else ""))
+    refuse_unknown(settings)
+    checks, exporters, domains = several("checks", checks), several("exporters", exporters), by_path(domains)
     options: dict[str, Any] = {"service": service, "environment": environment, "version": version, **settings}
+    options = {name: tuple(value) if isinstance(value, Iterator) else value for name, value in options.items()}  # it is read twice
     with _process.guard:
         if _process.runtime is not None and _process.runtime.gives_way:
             _process.runtime.stop(timeout=0.0)
@@ -339,9 +350,10 @@ def start(
         config = Config.read(options)
         for line in unknown_variables():
             LOG.warning("%s", line)
-        runtime = Runtime(config, registry, checks, domains or {}, exporters)
-        options |= {"checks": checks, "domains": domains, "exporters": exporters, "registry": None if registry is REGISTRY else registry}
-        runtime.options = {name: value for name, value in options.items() if value is not None and value != ()}
+        options = passed({**options, "checks": checks, "domains": domains, "exporters": exporters, "registry": registry})
+        alike = likeness(options)  # before the runtime changes an exporter
+        runtime = Runtime(config, registry, checks, domains, exporters)
+        runtime.options, runtime._likeness = options, alike
         for name, (callback, polling) in _process.polled.items():
             runtime.polling.register(name, callback, **polling)
         _process.enter(runtime)
@@ -366,20 +378,18 @@ def register_for_polling(name: str, callback: Callable[..., Any], **settings: An
             ``per_process``.
 
     Raises:
-        ConfigurationError: The name belongs to another function, or a setting cannot be used.
+        ConfigurationError: The name belongs to another function, or a setting cannot be used; all stays as it was.
+        TypeError: There is no setting of that name.
     """
     renew_after_fork(_process)
     with _process.guard:
         known = _process.polled.get(name)
-        if known is not None and _place(known[0]) != _place(callback):
-            raise ConfigurationError(f"{name!r} is polled already, by {_place(known[0])}; choose another name for {_place(callback)}")
+        if known is not None and place(known[0]) != place(callback):
+            raise ConfigurationError(f"{name!r} is polled already, by {called(known[0])}; choose another name for {called(callback)}")
+        _process.try_polling(name, callback, settings)
         runtime = _process.runtime
         if runtime is not None:
             if known is not None:
                 runtime.polling.unregister(name)
             runtime.polling.register(name, callback, **settings)
         _process.polled[name] = (callback, settings)
-
-
-def _place(function: Callable[..., Any]) -> str:
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
