@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from measurand.core.ancestry import Process, age, chosen_directory, family, has_met, has_newcomers, is_first, lives, process
+from measurand.core.ancestry import Process, age, chosen_directory, family, has_met, has_newcomers, is_expected, is_first, lives, process
 from tests.core.namespaces import in_pid_namespace
 
 pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")]  # forking is what this is about
@@ -231,3 +231,62 @@ def test_a_worker_that_has_not_met_the_others_yet_is_a_newcomer(
     assert has_newcomers(name, known, proc=str(proc)) is expected
     (proc / "self/stat").write_text((proc / "10/stat").read_text())
     assert not has_newcomers(name, known, proc=str(proc)), "the one that the family is named after waits for nobody"
+
+
+EXPECTING = """
+import os, sys
+from measurand.core.ancestry import expect_children, expect_no_children, family
+
+def ask():
+    print(family(), flush=True)
+    sys.stdin.readline()
+
+ask()
+expect_children("shared-here")  # is none that is named after a process
+ask()
+expect_children(family())
+ask()
+if "closed by a daemon" in sys.argv:
+    os.closerange(3, 100)
+    number = os.open("/dev/null", os.O_RDONLY)
+expect_no_children()
+if "closed by a daemon" in sys.argv:
+    os.fstat(number)
+ask()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="children cannot see what their parent expects")
+@pytest.mark.parametrize("how", ["", "closed by a daemon"])
+def test_a_process_may_ask_for_what_its_children_count_from_when_it_says_so_until_it_ends(how: str) -> None:
+    command = [sys.executable, "-c", EXPECTING, how]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        seen = []
+        for _ in range(4):
+            name = other.stdout.readline().strip()
+            seen.append(is_expected(name))
+            other.stdin.write("\n")
+            other.stdin.flush()
+        assert other.wait(60) == 0
+    assert seen == [False, False, True, False]
+    assert not is_expected(name)
+
+
+def test_a_process_does_not_wait_for_itself_and_not_for_one_that_it_may_not_look_at(proc: Path) -> None:
+    (proc / "self/ns").mkdir(parents=True)
+    (proc / "self/ns/pid").symlink_to("pid:[1]")
+    planted(proc, 10, 1, 500, (4, 5))
+    planted(proc, 11, 10, 600, (4, 5))
+    (proc / "self/stat").write_text((proc / "11/stat").read_text())
+    name = family(11, proc=str(proc))
+    assert not is_expected(name, str(proc)), "its open files are not shown"
+    (proc / "10/fd").mkdir()
+    (proc / "10/fd/3").symlink_to("/memfd:something (deleted)")
+    assert not is_expected(name, str(proc))
+    (proc / "10/fd/4").symlink_to("/memfd:measurand-expects-its-children (deleted)")
+    assert is_expected(name, str(proc))
+    (proc / "self/stat").unlink()
+    (proc / "self/stat").write_text((proc / "10/stat").read_text())
+    assert not is_expected(name, str(proc))

@@ -316,6 +316,61 @@ def test_the_last_one_out_leaves_everything_to_a_worker_that_is_starting(base: P
     assert done.stdout.split() == ["False", "counted", "True", "False"], done.stderr
 
 
+EXPECTED = """
+import os, sys
+from pathlib import Path
+from measurand.core import ancestry
+from measurand.core.family import Family
+
+base, name = Path(sys.argv[1]), ancestry.family()
+def run(text):
+    pid = os.fork()
+    if pid == 0:
+        family = Family.meet(name, base)
+        number, path, exists = family.take_lane()
+        path.write_text(text)
+        print(exists, family.leave(), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+ancestry.expect_children(name)
+run("counted")
+run("counted on")
+print((base / name / "lane-0").read_text().replace(" ", "-"), flush=True)
+ancestry.expect_no_children()
+run("")
+print(base.exists())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="children cannot see what their parent expects")
+def test_the_last_one_out_leaves_everything_to_a_parent_that_may_still_ask(base: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", EXPECTED, str(base)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["False", "False", "True", "False", "counted-on", "True", "True", "False"], done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
+def test_who_became_another_user_is_not_found_any_more_and_gives_up_its_lane_when_it_departs(base: Path) -> None:
+    def body(asked: Callable[[], str], answer: Callable[[Any], None]) -> None:
+        family = Family.meet("one", base)
+        family.take_lane()[1].touch()
+        for become in (lambda: os.seteuid(4711), lambda: os.seteuid(0), lambda: os.setuid(4711)):
+            become()
+            answer((family.can_return, family.is_there))
+            asked()
+        family.depart()
+        answer("departed")
+        signal.pause()
+
+    other = Other(body)
+    for expected in ("(True, False)", "(False, True)", "(False, False)", "departed"):
+        assert other.answer() == expected
+        other.tell("go on")
+    successor = member(base)
+    assert lane_of(successor) == "0 True"
+    for one in (successor, other):
+        one.kill()
+
+
 def test_tasks_have_leaders_of_their_own_and_the_last_of_those_who_take_part_is_told_so(tmp_path: Path) -> None:
     mine = Family.meet("one", tmp_path)
 

@@ -8,6 +8,9 @@ container has a process 1: the machine's run, the process id namespace and the t
 
 ``MEASURAND_FAMILY_DIR`` replaces all that: the processes that name one directory are one family.
 
+A process that is alone is not in its family's place, so its children cannot see there whether it will ever ask for what they count. It
+has a sign instead: an empty piece of memory with a name, which ``/proc/PID/fd`` shows, forks keep and exec drops.
+
 Promises: what cannot be told apart is never put together. Where there is no ``/proc`` on Linux, only a process and its own forks are kin.
 """
 
@@ -16,10 +19,26 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import NamedTuple
 
-__all__ = ["CHOSEN", "Process", "age", "chosen_directory", "family", "has_met", "has_newcomers", "is_first", "lives", "process"]
+__all__ = [
+    "CHOSEN",
+    "Process",
+    "age",
+    "at_end_of_child",
+    "chosen_directory",
+    "expect_children",
+    "expect_no_children",
+    "family",
+    "has_met",
+    "has_newcomers",
+    "is_expected",
+    "is_first",
+    "lives",
+    "process",
+]
 
 PROC = "/proc"
 SHARED_MEMORY = "/dev/shm"
@@ -30,8 +49,12 @@ OF_MULTIPROCESSING = (b"--multiprocessing-fork", FORKSERVER)
 CHOSEN = "shared-here"
 """The name of the family of all processes that name one directory."""
 
+SIGN = "measurand-expects-its-children"
+"""The name of the memory that a process has which may yet ask for what its children count."""
+
 SELF = "self"
 _made_up: dict[str, str] = {}  # the name that was given to this process for want of any other
+_sign: list[int] = []  # its descriptor
 
 
 class Process(NamedTuple):
@@ -99,6 +122,61 @@ def lives(name: str, proc: str = PROC) -> bool:
     """Whether the process that a family is named after is still there; false where that cannot be told."""
     first = _first(name, proc)
     return first is not None and first.image is not None
+
+
+def expect_children(name: str) -> None:
+    """Let the others of a family see that the process which it is named after, if it is this one, may yet ask for what they count.
+
+    Where that is not possible they take it that it will not.
+    """
+    if hasattr(os, "memfd_create") and not _sign and is_first(name):
+        with suppress(OSError):  # forbidden, or too many open files
+            _sign.append(os.memfd_create(SIGN))
+
+
+def expect_no_children() -> None:
+    """Let them see that it will not: this process ends."""
+    while _sign:
+        descriptor = _sign.pop()
+        if _is_sign(f"{PROC}/{SELF}/fd/{descriptor}"):  # a daemon closes all that it has, and the number may be another file's since
+            os.close(descriptor)
+
+
+def _is_sign(link: str) -> bool:
+    try:
+        return os.readlink(link).startswith(f"/memfd:{SIGN}")
+    except OSError:
+        return False
+
+
+def is_expected(name: str, proc: str = PROC) -> bool:
+    """Whether the process that a family is named after is alive, another one, and may yet ask for what its children have counted."""
+    first, here = _first(name, proc), process(SELF, proc)
+    if first is None or here is None or here.pid == first.pid:
+        return False
+    open_files = os.path.join(proc, str(first.pid), "fd")
+    with suppress(OSError):  # another user's, who has a place of his own
+        return any(_is_sign(os.path.join(open_files, number)) for number in os.listdir(open_files))
+    return False
+
+
+def at_end_of_child(owner: object, function: Callable[[], None]) -> None:
+    """Have a function called at the end of a child of ``multiprocessing``, which ends without what ``atexit`` knows.
+
+    Args:
+        owner: What the function belongs to; while it is there, forked children of this process call it as well.
+        function: The function.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    used = sys.modules.get("multiprocessing.process")
+
+    def finalize(_: object) -> None:
+        sys.modules["multiprocessing.util"].Finalize(None, function, exitpriority=-100)
+
+    if util is not None:
+        util.register_after_fork(owner, finalize)  # it forgets finalizers in its forked children
+        if used is not None and used.parent_process() is not None:
+            finalize(None)
 
 
 def age(name: str, proc: str = PROC) -> float:

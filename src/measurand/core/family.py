@@ -72,11 +72,13 @@ class Family(Tasks):
 
     Attributes:
         directory: Where the family meets.
+        user: The one that this process met the others as: nobody else can read what is there.
         lane: The number of this process' lane, once :meth:`take_lane` gave it one.
     """
 
     def __init__(self, directory: Path, descriptor: int) -> None:
         self.directory = directory
+        self.user = os.geteuid()
         self.lane: int | None = None
         self._locks = descriptor
 
@@ -202,17 +204,24 @@ class Family(Tasks):
         return found
 
     @property
+    def can_return(self) -> bool:
+        """Whether this process is another user than the one it met as, and can become that one again at any time."""
+        users = os.getresuid() if hasattr(os, "getresuid") else (os.getuid(),)
+        return os.geteuid() != self.user and self.user in users
+
+    @property
     def is_there(self) -> bool:
-        """Whether others still find this process here: its locks are held and the directory has not been removed."""
+        """Whether others still find this process here: it is the same user, and the directory with its locks has not been removed."""
         try:
-            return same_file(self._locks, self.directory / LOCKS)
+            return os.geteuid() == self.user and same_file(self._locks, self.directory / LOCKS)
         except OSError:
             return False
 
     def leave(self) -> bool:
         """Give up all locks; the last one out removes everything. Returns whether this was the last one.
 
-        While a worker starts that has not met the others yet, nobody is the last one: it goes on with what they counted.
+        While a worker starts that has not met the others yet, nobody is the last one: it goes on with what they counted. Nor is anybody
+        while a parent lives that has not met its children yet: it does when it is scraped, and when it ends.
         """
         with _undisturbed(), suppress(OSError):
             try:
@@ -228,12 +237,18 @@ class Family(Tasks):
                 os.close(self._locks)
         return False
 
+    def depart(self) -> None:
+        """Give up all locks and remove nothing: for one who has become another user, and may not."""
+        os.close(self._locks)
+
     def _is_succeeded(self) -> bool:
         """Whether others are here or about to come; where several end at once, the last one gives their master a moment to start more."""
         name = ancestry.family() if self.directory.name == CHOSEN else self.directory.name
         try:
             known = {*self._known()}
         except OSError:  # another one was the last, and has removed it
+            return True
+        if self.directory.name != CHOSEN and ancestry.is_expected(name):  # who has not met where he chose to is not coming there
             return True
         for _ in range(LOOKS if len(known) > 1 else 1):
             if self._is_locked(MEMBER) or ancestry.has_newcomers(name, known):

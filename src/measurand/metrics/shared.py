@@ -146,6 +146,7 @@ def _begin(chosen: bool) -> bool:
         if _family.setdefault("it", name) is name:
             os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
             atexit.register(leave)
+            ancestry.expect_children(name)
             if tell_of_forks(_after_fork_in_child):  # and not before it, so one has to be ready
                 _meet().join()
     return True
@@ -161,7 +162,7 @@ def _meet() -> Sharing:
     mine = Sharing(_family["it"], _directory[0] if _directory else None, _registries)
     sharing = _current.setdefault("it", mine)
     if sharing is mine:
-        sharing.leave_with_multiprocessing(leave)
+        ancestry.at_end_of_child(sharing, leave)
         if _outside:
             sharing.stay_out()
     return sharing
@@ -282,9 +283,10 @@ def publishing(function: Callable[[], None]) -> None:
 
 def leave() -> None:
     """End this process' part; what it counted stays with its family. For the end of the process."""
-    sharing = current()
-    if sharing is not None:
-        sharing.leave()
+    ancestry.expect_no_children()
+    with suppress(ImportError, OSError):  # there is no place at all, or what is needed only now cannot be loaded
+        if (sharing := current() or company()) is not None:  # children that met without this process have left it to tidy up
+            sharing.leave()
 
 
 def _before_fork() -> None:
@@ -314,7 +316,7 @@ def _after_fork_in_child() -> None:
         return
     _outside.clear()
     sharing.after_fork_in_child()
-    sharing.leave_with_multiprocessing(leave)
+    ancestry.at_end_of_child(sharing, leave)
 
 
 def trouble() -> str:

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,12 +66,12 @@ class Sharing(Leading, Noting, Standing):
         self._begin_tasks()
         self._begin_notes()
         self._begin_standing()
-        self._user = os.geteuid()
         self._lock = threading.RLock()
         self._inside: set[int] = set()  # the threads that have the lane or wait for it
         self._forking: dict[int, list[bool]] = {}  # by thread, for each fork under way whether it has the lane
         self._family: Family | None = None
         self._places: Places | None = None
+        self._former: tuple[Family, Places] | None = None  # where this process' numbers are while it can be found nowhere
         self._pending: list[tuple[Shown, Any]] = []
         self._swept: list[tuple[MetricBase, Chosen | None, How]] = []  # metrics of which series were removed
 
@@ -117,7 +116,13 @@ class Sharing(Leading, Noting, Standing):
 
     def _settle_series(self) -> None:
         while self._places is not None and self._pending:
-            self._places.settle(*self._pending.pop(0))
+            self._settle(*self._pending.pop(0))
+
+    def _settle(self, shown: Shown, series: Any) -> None:
+        metric = shown.metric()
+        now = self.shown_as(metric.definition) if metric is not None else None
+        if now is not None and self._places is not None:  # which may be others than those that told of the series
+            self._places.settle(now, series)
 
     # -- company -----------------------------------------------------------------------------------------------------------
 
@@ -138,7 +143,7 @@ class Sharing(Leading, Noting, Standing):
         if self._places is None and self._may_try():
             with self._exclusive() as has:
                 if has and self._places is None:
-                    self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
+                    self._attempt(self._meet)
         return self._places is not None
 
     def _enter(self, family: Family, how: str, like: Lane | None = None) -> None:
@@ -149,7 +154,6 @@ class Sharing(Leading, Noting, Standing):
                 family.leave()
             raise
         self._family = family
-        self._user = os.geteuid()
         self._bring_tasks(family)
         self._places = places
         places.unseen = self._unseen if how == "leave" else set()
@@ -163,13 +167,33 @@ class Sharing(Leading, Noting, Standing):
     def _follow(self) -> None:
         """Meet anew where others cannot find this process any more. The lock is held.
 
-        It has become another user, who cannot read what is in the first one's directory, or somebody has removed that.
+        It has become another user, who cannot read what is in the first one's directory, or somebody has removed that. One that can become
+        the first one again stays: it does something on another's behalf, and what it counted is not to vanish from the first one's pages.
         """
         family = self._family
-        if self._places is not None and family is not None and (os.geteuid() != self._user or not family.is_there):
+        if self._places is not None and family is not None and not family.can_return and not family.is_there:
             self._forget_readers()
             self._end_notes()
-            self._attempt(lambda: self._enter(Family.meet(self.name, self.directory), "add"))
+            self._former = family, self._places
+            self._attempt(self._meet)
+
+    def _meet(self) -> None:
+        """Meet the others, with all that this process has counted. The lock is held."""
+        if self._former is None:
+            self._enter(Family.meet(self.name, self.directory), "add")
+            return
+        family, places = self._former
+        if family.is_there:  # again; its own locks would not keep it from taking its lane for a dead one's
+            self._bring_tasks(family)
+            self._places = places
+            self._meet_notes(places, "add")
+            self._former = None
+        else:
+            new = Family.meet(self.name, self.directory)
+            _take_out(places)
+            family.depart()
+            self._former = self._family = None
+            self._enter(new, "add")
 
     def _all_registries(self) -> list[CollectorRegistry]:
         while True:
@@ -186,10 +210,9 @@ class Sharing(Leading, Noting, Standing):
             return
         with self._exclusive(0) as has:
             if has and self._places is not None:
-                if os.geteuid() != self._user:
+                if self._family is not None and os.geteuid() != self._family.user:
                     self._follow()
-                if self._places is not None:
-                    self._places.settle(shown, series)
+                self._settle(shown, series)
         if not has:
             self._pending.append((shown, series))
             with self._exclusive(0):  # whoever had it may have looked just before
@@ -315,19 +338,6 @@ class Sharing(Leading, Noting, Standing):
         """Never share: this process has numbers of its parent's besides its own."""
         self._has_left = True
 
-    def leave_with_multiprocessing(self, leave: Callable[[], None]) -> None:
-        """Have this process leave also at the end of a child of ``multiprocessing``, which ends without what ``atexit`` knows."""
-        util = sys.modules.get("multiprocessing.util")
-        process = sys.modules.get("multiprocessing.process")
-
-        def finalize(_: object) -> None:
-            sys.modules["multiprocessing.util"].Finalize(None, leave, exitpriority=-100)
-
-        if util is not None:
-            util.register_after_fork(self, finalize)  # it forgets finalizers in its forked children
-            if process is not None and process.parent_process() is not None:
-                finalize(None)
-
     # -- reading -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -376,3 +386,14 @@ class Sharing(Leading, Noting, Standing):
                 if metric.series and only in {None, token}:
                     found.setdefault(token, []).append(Other(metric, self._places.lane.values, False, os.getpid()))
             self._read_lanes(self._family, found, only)
+
+
+def _take_out(places: Places) -> None:
+    """Move what this process has counted out of its lane into private memory: whoever has the lane next must not bring it along as well."""
+    for shown in list(places.shown.values()):
+        metric: Any = shown.metric()
+        if metric is not None:
+            for series in core.children(metric) if metric.definition.labelnames else [metric]:
+                if (core.key(series) or ()) in shown.places:
+                    core.move(series, memoryview(bytearray(8 * int(shown.content["width"]))).cast("d"), 0, "keep")
+            places.forget(metric)
