@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from measurand import Gauge
+from measurand.errors import DefinitionError
 from tests.metrics.company import Service
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")]
@@ -89,6 +91,21 @@ def test_each_living_process_is_shown_with_its_id_only_if_that_is_asked_for(four
     pid = four.start(2)
     four.at(2, "G.labels('x').set(7)")
     assert four.lines(f"each_{rule}") == sorted([*shown.values(), f'each_{rule}{{k="x",pid="{pid}"}} 7.0'])
+
+
+@pytest.mark.parametrize("rule", ["all", "liveall"])
+def test_the_id_is_shown_whichever_process_is_asked_also_if_only_one_has_set_the_gauge(four: Service, rule: str) -> None:
+    four.everywhere(f"G = Gauge('only_{rule}', 'd', ['k'], multiprocess_mode={rule!r})")
+    four.at(1, "G.labels('x').set(2)")
+    assert four.lines(f"only_{rule}") == [f'only_{rule}{{k="x",pid="{four.ask(1, "os.getpid()")}"}} 2.0']
+
+
+@pytest.mark.parametrize("rule", ["all", "liveall"])
+def test_a_label_for_the_id_is_refused_where_each_process_is_shown(rule: str) -> None:
+    with pytest.raises(DefinitionError, match="'pid' of with_id"):
+        Gauge("with_id", "d", ["pid"], registry=None, multiprocess_mode=rule)
+    for other in ({}, {"multiprocess_mode": "livesum"}):
+        Gauge("with_id", "d", ["pid"], registry=None, **other).labels("7").set(1)
 
 
 def test_what_a_callback_said_last_is_shown_by_others_until_its_process_is_gone(four: Service) -> None:

@@ -6,7 +6,7 @@ Counters, histograms and summaries add up, those of processes that are gone incl
 rule                 value
 ===================  =========================================================================================================
 ``sum``, ``livesum`` the sum over the processes that live
-``max``, ``min``     the largest or smallest, also of processes that are gone until another takes their lane
+``max``, ``min``     the largest or smallest, also of processes that are gone
 ``mostrecent``       what was written last, also by a process that is gone
 ``live…``            the same for ``max``, ``min``, ``mostrecent`` over the processes that live
 ``all``, ``liveall`` one series per process that lives, told apart by a label ``pid``
@@ -28,8 +28,8 @@ from measurand import clock, core
 from measurand.core import Exemplar, Frozen, Spec
 from measurand.metrics.definition import Definition, Source
 from measurand.metrics.exemplars import merged
+from measurand.metrics.inheritance import WAS_ADDED, WAS_LEFT, WAS_SET, Key, without_mark
 from measurand.metrics.native import scale_of
-from measurand.metrics.places import Key
 from measurand.metrics.removals import NOTHING, Removed, remaining
 from measurand.metrics.sample import Sample
 from measurand.metrics.sharing import Other
@@ -48,7 +48,6 @@ __all__ = [
     "with_creation",
 ]
 
-WAS_SET, WAS_ADDED = 1, 2
 ELSEWHERE = Source("another process", 0)
 
 
@@ -130,9 +129,7 @@ def by_rule(rule: str, entries: Mapping[Key, list[Entry]]) -> dict[Key, list[flo
     return rows
 
 
-def entries_of(
-    others: Iterable[Other], expire_after: float | None, removed: Mapping[float, Removed] = NOTHING
-) -> dict[Key, list[Entry]]:
+def entries_of(others: Iterable[Other], expire_after: float | None, removed: Mapping[float, Removed] = NOTHING) -> dict[Key, list[Entry]]:
     """What others say of a gauge, without what has expired."""
     oldest = clock.monotonic() - expire_after if expire_after is not None else float("-inf")
     entries: dict[Key, list[Entry]] = {}
@@ -140,12 +137,13 @@ def entries_of(
         for key, at in metric.series.items():
             state, value, stamp, ways = values[at - 1], values[at], values[at + 1], values[at + 2]
             if not state > 0.0 or state in removed:
-                rest = remaining("gauge", state, (value, stamp, ways), removed)
+                rest = remaining("gauge", state, without_mark((value, stamp, ways)), removed)
                 if rest is None:
                     continue
                 value = rest[0]
             if expire_after is None or stamp >= oldest:
-                entries.setdefault(key, []).append(Entry(value, stamp, int(ways), alive, writer))
+                lives = alive and not int(ways) & WAS_LEFT
+                entries.setdefault(key, []).append(Entry(value, stamp, int(ways), lives, writer))
     return entries
 
 

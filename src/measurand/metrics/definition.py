@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from measurand.errors import DefinitionError
 from measurand.metrics.native import NativeScale
 
 __all__ = ["UNDECLARED", "Definition", "Source", "calling_source", "definition_of", "is_plain"]
@@ -59,6 +60,9 @@ class Definition:
         given: The parts that the name was built from.
         source: Where it stands.
         native: How the cells of a native histogram are arranged; ``None`` for any other metric.
+
+    Raises:
+        DefinitionError: It has a label that the metric's way to show several processes uses itself.
     """
 
     name: str
@@ -71,6 +75,12 @@ class Definition:
     given: tuple[str, str, str] = ("", "", "")
     source: Source = field(default_factory=calling_source)
     native: NativeScale | None = None
+
+    def __post_init__(self) -> None:
+        if self.rule.removeprefix("live") == "all" and "pid" in self.labelnames:
+            raise DefinitionError(
+                f"Reserved label metric name: 'pid' of {self.name}; with multiprocess_mode={self.rule!r} it is each process' id"
+            )
 
     @property
     def cells(self) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ from measurand.metrics.combining import (
     definition_from,
     with_creation,
 )
+from measurand.metrics.inheritance import face_of
 from measurand.metrics.removals import remaining
 from measurand.metrics.snapshot import CellFamily, Family
 
@@ -66,12 +67,12 @@ class Combination:
             theirs = others.pop(shown.token, []) if shown is not None else []
             if shown is not None and slots[slot]:
                 notes = _notes(self._sharing, collector.definition, self._exemplars)
-                if theirs or notes.hidden or notes.left:
+                if theirs or notes.hidden or notes.left or _is_of_each(shown.content):
                     slots[slot] = self._of_one(collector.definition, shown.content, shown, slots[slot][0], theirs, notes)
         known = {collector.definition.name for collector in ours.values()}
         for (identity, name), theirs in others.items():
             if identity == self._registry.identity and name not in known and self._registry.find(name) is None:
-                content = theirs[0].metric.content
+                content = next(filter(_has_series, theirs), theirs[0]).metric.content
                 definition = definition_from(content)
                 slots.append(self._of_one(definition, content, None, None, theirs, Notes(self._sharing.removed, self._exemplars)))
 
@@ -82,7 +83,7 @@ class Combination:
         if len(same) < len(theirs):
             self._report(definition.name, "conflict")
         same = [other for other in same if other.metric.series]
-        if not same and not notes.hidden and not notes.left:
+        if not same and (own is None or not (notes.hidden or notes.left or _is_of_each(content))):
             return [own] if own is not None else []
         common = self._registry.common_labels
         if definition.type in {"info", "stateset"}:
@@ -109,12 +110,17 @@ def rows_of(sharing: Sharing, metric: MetricBase, others: dict[Token, list[Other
 
 def _same(content: dict[str, Any], theirs: list[Other]) -> list[Other]:
     """Those that are defined the same."""
-    face = _face(content)
-    return [other for other in theirs if _face(other.metric.content) == face]
+    face = face_of(content)
+    return [other for other in theirs if face_of(other.metric.content) == face]
 
 
-def _face(content: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name not in {"documentation", "token"}}
+def _is_of_each(content: dict[str, Any]) -> bool:
+    """Whether a gauge shows each process by itself: with its id also where only one has set it, or that would depend on who is asked."""
+    return content["type"] == "gauge" and str(content["rule"]).removeprefix("live") == "all"
+
+
+def _has_series(other: Other) -> bool:
+    return any(other.values[at - 1] for at in other.metric.series.values())
 
 
 def _notes(sharing: Sharing, definition: Definition, exemplars: Mapping[float, Mapping[int, Exemplar]]) -> Notes:

@@ -18,6 +18,7 @@ from measurand import clock, core
 from measurand.core import Exemplar, support
 from measurand.core.lane_format import Damaged
 from measurand.metrics import exemplars
+from measurand.metrics.inheritance import without_mark
 from measurand.metrics.places import Key, Places, Shown, Token
 from measurand.metrics.removals import NOTHING, Removals, Removed, is_hidden, remaining, states_of
 
@@ -122,7 +123,8 @@ class Noting:
                 for metric, values in lanes:
                     for at in _of(metric.series, which):
                         if values[at - 1]:
-                            gone[values[at - 1]] = values[at : at + metric.width]
+                            numbers = values[at : at + metric.width]
+                            gone[values[at - 1]] = without_mark(numbers) if metric.content["type"] == "gauge" else numbers
             if how == "reset":
                 for at in _of(shown.places, which):
                     places.lane.renew(at)

@@ -13,36 +13,27 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from measurand import clock, core
-from measurand.core.lanes import Damaged, Full, Lane, Metric, fresh_state
+from measurand.core.lane_format import METRIC, NOTE, SERIES, encoded
+from measurand.core.lanes import Full, Lane, fresh_state
+from measurand.metrics.inheritance import Inheritance, Key, Token, adopted
 
 if TYPE_CHECKING:
     from measurand.core.family import Family
     from measurand.metrics.instrument import MetricBase
     from measurand.metrics.registry import CollectorRegistry
 
-__all__ = ["Key", "Places", "Shown", "Token", "start_alone", "token_of"]
+__all__ = ["Key", "Places", "Shown", "Token", "start_alone"]
 
 log = logging.getLogger("measurand")
 
-Key = tuple[str, ...]
-Token = tuple[str, str]
-"""What a metric is known by among processes: its registry's identity and its name."""
-
 RETRY = 30.0
 """Seconds after which a lane is made larger that could not be for want of space."""
-
-WAS_SET = 1.0
-"""The mark of a gauge that was set, and never moved by ``inc`` or ``dec``."""
-
-LIVE_RULES = frozenset({"auto", "sum", "all"})
-"""Gauge rules, besides those that begin with "live", under which a process that is gone counts no more."""
 
 
 class Shown:
@@ -80,10 +71,11 @@ class Places:
         self, family: Family, newcomer: Callable[[Shown, Any], None], say_damaged: Callable[[int, str], None], like: Lane | None = None
     ) -> None:
         self.shown: WeakKeyDictionary[Any, Shown] = WeakKeyDictionary()
-        self.unclaimed: dict[Token, Metric] = {}
+        self.unclaimed = Inheritance()
         self._unplaced: WeakKeyDictionary[Any, CollectorRegistry] = WeakKeyDictionary()  # metrics that there was no room for
         self.reason, self._full_until, self.claims = "", 0.0, 0
-        self._numbers: dict[Token, int] = {}  # of the unclaimed in the lane
+        self._taken: set[int] = set()  # numbers of metrics in the lane that this process has, or had
+        self._untold: dict[tuple[Token, Key], tuple[Shown, Any]] = {}  # notes that could not be given
         self.unseen: set[tuple[Token, Key]] = set()
         self._newcomer = newcomer
         self.is_given_up = self._exchanging = False
@@ -94,35 +86,13 @@ class Places:
     def _take_lane(self, family: Family, say_damaged: Callable[[int, str], None], like: Lane | None) -> Lane:
         number, path, exists = family.take_lane()
         if exists:
-            try:
-                lane = Lane.adopt(path, like)
-            except Damaged as damage:
-                say_damaged(number, str(damage))
-                with suppress(OSError):
-                    os.replace(path, path.with_name(f"damaged-{number}"))
-            else:
-                self._inherit(lane)
-                return lane
+            left = adopted(path, like, lambda damage: say_damaged(number, damage))
+            if left is not None:
+                self.unclaimed.take(left)
+                return left
         lane = Lane.create(path)
         lane.publish()
         return lane
-
-    def _inherit(self, lane: Lane) -> None:
-        """Note what a lane's earlier writer left: its live gauges are gone, the rest counts on."""
-        for number, there in enumerate(lane.contents.metrics):
-            token = token_of(there)
-            left = self.unclaimed[token] = Metric(there.content)
-            self._numbers[token] = number
-            shown = {key: at for key, at in there.series.items() if lane.is_shown(at)}
-            if counts_on(there.content):
-                left.series = shown
-                left.notes = there.notes
-            else:
-                for key, at in shown.items():
-                    if there.content["type"] == "gauge" and there.content["rule"] == "auto" and lane.values[at + 2] == WAS_SET:
-                        left.series[key] = at  # only set: it combines by the most recent value, whoever wrote that
-                    else:
-                        lane.remove(at)
 
     def show(self, registry: CollectorRegistry, metric: MetricBase, how: str = "add") -> None:
         """Give a metric and all its series their places, see :meth:`settle`."""
@@ -135,6 +105,7 @@ class Places:
             self._number(shown)
         except Exception as reason:  # noqa: BLE001 - a metric that is not shown to others still counts here
             self._unplaced[metric] = registry
+            self.lane.unshared += len(_all_series(metric))
             self._say(shown, reason)
             return
         self._unplaced.pop(metric, None)
@@ -143,7 +114,7 @@ class Places:
             self.settle(shown, metric, how)
             return
         core.watch(metric, lambda series: self._newcomer(shown, series))  # type: ignore[arg-type]
-        left: dict[Key, int] = getattr(self._inherited(shown), "series", {}) if how == "leave" else {}
+        left: dict[Key, int] = getattr(self.unclaimed.at(shown.number), "series", {}) if how == "leave" else {}
         for series in core.children(metric):  # type: ignore[arg-type]
             key = core.key(series) or ()
             if key in left and key not in shown.places and not self.is_given_up:  # the quick way: a forked child may have very many
@@ -153,20 +124,18 @@ class Places:
                 self.settle(shown, series, how)
 
     def _number(self, shown: Shown) -> None:
-        inherited = self._inherited(shown)
-        if inherited is not None:
-            shown.number = self._numbers[shown.token]
-            return
+        if shown.token in self.unclaimed:
+            number = self.unclaimed.number_for(shown.token, shown.content, self._taken)
+            if number is not None:
+                shown.number = number
+                self._taken.add(number)
+                return
         try:
             shown.number = self.lane.add_metric(shown.content)
         except Full:
-            self._grow()
+            self._grow(len(encoded(METRIC, shown.content)))
             shown.number = self.lane.add_metric(shown.content)
-
-    def _inherited(self, shown: Shown) -> Metric | None:
-        """What the lane's earlier writers left of the same metric."""
-        inherited = self.unclaimed.get(shown.token)
-        return inherited if inherited is not None and inherited.content == shown.content else None
+        self._taken.add(shown.number)
 
     def settle(self, shown: Shown, series: Any, how: str = "add") -> None:
         """Move a series to its place, unless it is gone; "add" what it has counted to what is there, or "leave" the latter."""
@@ -177,8 +146,9 @@ class Places:
                 return
             if at is not None:  # the place of an earlier series with these labels, which is gone
                 self._vacate(shown, key)
-            inherited = self._inherited(shown)
+            inherited = self.unclaimed.at(shown.number)
             at = inherited.series.get(key) if inherited is not None else None
+            is_new = at is None
             if at is None:
                 at = self._new_place(shown, key)
                 how = "keep" if how == "add" or (shown.content["type"] == "stateset" and self.lane.values[at - 1] > 0) else how
@@ -186,14 +156,15 @@ class Places:
             shown.places[key] = at
             if inherited is not None and inherited.series.pop(key, None) is not None:
                 self.claims += 1
-            if inherited is None or shown.content["type"] == "info":
-                self.note(shown, key, _said_of(shown, series))
+            said, before = _said_of(shown, series), self.lane.contents.metrics[shown.number].notes.get(key)
+            if is_new or not before:
+                self.note(shown, key, {} if said is None and before else said)  # what was said of the one before does not hold for it
         except Exception as reason:  # noqa: BLE001 - a series that is not shown to others still counts here
             self.lane.unshared += 1
             self._say(shown, reason)
 
     def _say(self, shown: Shown, reason: Exception) -> None:
-        if isinstance(reason, Full):  # it was said why there can be no larger lane
+        if isinstance(reason, Full) and self.reason:  # it was said why there can be no larger lane
             return
         if not self.reason:
             log.warning("a series of %s is not shown to other processes: %s. Said once.", shown.token[1], reason)
@@ -218,8 +189,10 @@ class Places:
         self.lane.unshared = 0
         for one, registry in list(self._unplaced.items()):
             self.show(registry, one)
-            if one in self._unplaced:
-                self.lane.unshared += len(_all_series(one))
+        untold, self._untold = self._untold, {}
+        for (_, key), (shown, said) in untold.items():
+            if key in shown.places:
+                self.note(shown, key, said)
         for shown in list(self.shown.values()):
             metric: Any = shown.metric()
             if metric is not None and metric.definition.labelnames:
@@ -249,7 +222,8 @@ class Places:
         try:
             return self.lane.add_series(shown.number, key, state)
         except Full:
-            self._grow()
+            width = int(shown.content["width"])
+            self._grow(len(encoded(SERIES, {"m": shown.number, "k": key, "at": len(self.lane.values)})), 1 + width)
             return self.lane.add_series(shown.number, key, state)
 
     def note(self, shown: Shown, key: Key, said: Any) -> None:
@@ -259,13 +233,22 @@ class Places:
                 try:
                     self.lane.add_note(shown.number, key, said)
                 except Full:
-                    self._grow()
+                    self._grow(len(encoded(NOTE, {"m": shown.number, "k": key, "note": said})))
                     self.lane.add_note(shown.number, key, said)
             except Exception as reason:  # noqa: BLE001 - the process itself shows what was said
+                if (shown.token, key) not in self._untold:
+                    self.lane.unshared += 1
+                self._untold[shown.token, key] = shown, said
                 self._say(shown, reason)
+            else:
+                self._untold.pop((shown.token, key), None)
 
-    def _grow(self) -> None:
+    def _grow(self, index: int = 0, cells: int = 0) -> None:
         """Move to a larger lane, without what was removed. Its readers go over to it when it has the old one's name.
+
+        Args:
+            index: Bytes of the record that has to fit besides.
+            cells: How many cells have to fit besides.
 
         Raises:
             Full: It failed a moment ago.
@@ -276,23 +259,19 @@ class Places:
         old = self.lane
         shown = [one for one in list(self.shown.values()) if one.number >= 0]
         try:
-            new = self._larger(old, shown)
+            new = self._larger(old, shown, index, cells)
         except OSError:
             self._full_until = clock.monotonic() + RETRY
             raise
         self._next = new
-        for token, metric in self.unclaimed.items():
-            self._numbers[token] = number = new.add_metric(metric.content)
-            for key, at in metric.series.items():
-                place = new.add_series(number, key, old.values[at - 1] or None)  # its state may be lost with a part of the file
-                new.values[place : place + metric.width] = old.values[at : at + metric.width]
-                metric.series[key] = place
-                if key in metric.notes:
-                    new.add_note(number, key, metric.notes[key])
+        new.unshared = old.unshared
+        numbers = self.unclaimed.move(old, new, {one.number for one in shown})
         for one in shown:
-            one.number = self._numbers[one.token] if self._inherited(one) is not None else new.add_metric(one.content)
+            notes = old.contents.metrics[one.number].notes
+            one.number = numbers[one.number] if one.number in numbers else new.add_metric(one.content)
             places, one.places = one.places, {}
-            self._move_all(one, places, old, new)
+            self._move_all(one, places, notes, old, new)
+        self._taken = {one.number for one in shown}
         if self.is_given_up:
             return
         self.lane, self._next = new, None
@@ -344,18 +323,21 @@ class Places:
             core.watch(metric, None)  # type: ignore[arg-type]
             for key in list(shown.places):
                 self._vacate(shown, key)
+            self._taken.discard(shown.number)
             del self.shown[metric.definition]
 
-    def _larger(self, old: Lane, shown: list[Shown]) -> Lane:
-        """A lane with room for four times what counts in the old one."""
+    def _larger(self, old: Lane, shown: list[Shown], more_index: int, more_cells: int) -> Lane:
+        """A lane with room for four times what counts in the old one, and for what has to fit besides."""
         widths = [(len(one.places), int(one.content["width"])) for one in shown]
-        widths += [(len(metric.series), metric.width) for metric in self.unclaimed.values()]
+        widths += [(len(left.series), left.width) for left in self.unclaimed]
         series, cells = sum(count for count, _ in widths), sum(count * (1 + width) for count, width in widths)
         known = sum(len(metric.series) for metric in old.contents.metrics)
         index = old.used if known <= series else old.used * (series + 1) // (known + 1) + old.used // 4
-        return Lane.create(old.path, index=max(1 << 15, 4 * index), cells=max(1 << 12, 4 * cells))
+        return Lane.create(
+            old.path, index=max(1 << 15, 4 * index) + 2 * more_index, cells=max(1 << 12, 4 * cells) + more_cells
+        )  # the record twice: numbers in it may become longer
 
-    def _move_all(self, shown: Shown, places: dict[Key, int], old: Lane, new: Lane) -> None:
+    def _move_all(self, shown: Shown, places: dict[Key, int], notes: Mapping[Key, Any], old: Lane, new: Lane) -> None:
         metric = shown.metric()
         if metric is None:
             return
@@ -364,28 +346,13 @@ class Places:
             if key in places and core.is_at(series, old.values, places[key]):
                 shown.places[key] = new.add_series(shown.number, key, old.values[places[key] - 1] or None)  # as above
                 self._move(series, new, shown.places[key], "keep")
-                said = _said_of(shown, series)
-                if said is not None:
-                    new.add_note(shown.number, key, said)
+                if key in notes:
+                    new.add_note(shown.number, key, notes[key])
 
 
 def _said_of(shown: Shown, series: Any) -> Any:
     metric = shown.metric()
     return metric.said_of(series) if metric is not None else None
-
-
-def token_of(metric: Metric) -> Token:
-    """What a lane's metric is known by."""
-    registry, name = metric.content["token"]
-    return registry, name
-
-
-def counts_on(content: dict[str, Any]) -> bool:
-    """Whether a metric's numbers count after the process is gone that recorded them."""
-    if content["type"] == "gauge":
-        rule = str(content["rule"])
-        return not rule.startswith("live") and rule not in LIVE_RULES
-    return content["type"] not in {"info", "stateset"}
 
 
 def _all_series(metric: Any) -> list[Any]:

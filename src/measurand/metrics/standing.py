@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from measurand import clock
 from measurand.core.lanes import Damaged, Metric, Reader
-from measurand.metrics.places import token_of
+from measurand.metrics.inheritance import token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
