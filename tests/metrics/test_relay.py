@@ -144,18 +144,19 @@ def test_who_has_no_time_to_ask_once_more_takes_what_was_answered_last(release: 
     assert len(started) == 1
 
 
-def test_a_function_that_stands_in_a_batch_twice_runs_once_at_a_time() -> None:
+def test_a_function_that_stands_in_a_batch_twice_runs_once_at_a_time(release: threading.Event) -> None:
     running: list[int] = []
     most: list[int] = []
 
     def slow() -> int:
         running.append(1)
         most.append(len(running))
-        threading.Event().wait(0.15)
+        release.wait(LONG)  # until another helper has passed the others of its kind by
         running.pop()
         return len(most)
 
-    assert [outcome.value for outcome in Relay().run([("slow", slow)] * 3, LONG)] == [1, 2, 3]
+    outcomes = Relay().run([*[("slow", slow)] * 3, ("after", release.set)], LONG)
+    assert [outcome.value for outcome in outcomes] == [1, 2, 3, None]
     assert max(most) == 1
 
 
